@@ -1,0 +1,122 @@
+//! The configuration that the program uses: checked, typed, one small struct per part.
+//!
+//! What a file or the environment says stands in `raw`; only a load makes the types below, so a
+//! value that exists is in range. Only `app` sees the whole [`Config`]; every part gets its own
+//! struct.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::secret::Secret;
+
+/// Everything that can be configured, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the worker listens.
+    pub listen: ListenConfig,
+    /// The secret shared with PHP. Key `worker_secret`.
+    pub secret: Secret,
+    /// How long registered topics live.
+    pub registry: RegistryConfig,
+    /// Bounds of the fan-out.
+    pub hub: HubConfig,
+    /// Limits of one browser's session.
+    pub session: SessionConfig,
+    /// Deadlines and proxies of HTTP on both ports.
+    pub http: HttpConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// Where the worker listens.
+#[derive(Debug, Clone)]
+pub struct ListenConfig {
+    /// Address of the WebSocket port; `None` is every address, IPv4 and IPv6. Key `ws_bind`.
+    pub ws_bind: Option<IpAddr>,
+    /// Port for browsers; 0 takes any free one. Key `ws_port`, default 9000.
+    pub ws_port: u16,
+    /// Address of the internal port; `None` is every address. Key `internal_bind`, default
+    /// 127.0.0.1.
+    pub internal_bind: Option<IpAddr>,
+    /// Port for PHP; 0 takes any free one. Key `internal_port`, default 9001.
+    pub internal_port: u16,
+}
+
+/// How long registered topics live.
+#[derive(Debug, Clone, Copy)]
+pub struct RegistryConfig {
+    /// Time from a topic's last registration to its end; above zero. Key `topic_ttl`, default
+    /// 24 h.
+    pub topic_ttl: Duration,
+}
+
+/// Bounds of the fan-out.
+#[derive(Debug, Clone, Copy)]
+pub struct HubConfig {
+    /// Bytes of frames that may wait in one topic's outbox; a publish over it waits, then is
+    /// refused with 503. Key `outbox_bytes`, default 8 MiB.
+    pub outbox_bytes: NonZeroUsize,
+}
+
+/// Limits of one browser's session.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionConfig {
+    /// Time a browser has to send its auth frame. Key `auth_timeout`, default 10 s.
+    pub auth_timeout: Duration,
+    /// Time a browser may take nothing of what waits for it. Key `write_timeout`, default 10 s.
+    pub write_timeout: Duration,
+    /// Time between two pings to a browser. Key `ping_interval`, default 30 s.
+    pub ping_interval: Duration,
+    /// Time after which a browser that sent nothing, not even a pong, is dead. Key
+    /// `idle_timeout`, default 60 s; above `ping_interval`.
+    pub idle_timeout: Duration,
+    /// Bytes waiting for a slow browser before it is closed. Key `backlog_bytes`, default 1 MiB.
+    pub backlog_bytes: NonZeroUsize,
+}
+
+/// Deadlines and proxies of HTTP on both ports.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Time for a whole request head, and again for a whole body. Key `request_timeout`, default
+    /// 10 s.
+    pub request_timeout: Duration,
+    /// Peers whose `X-Forwarded-For` and `X-Real-IP` are believed. Key `trusted_proxies`, default
+    /// loopback and private ranges.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Least level that is logged. Key `log_level`, default `info`.
+    pub level: LogLevel,
+    /// Text for people or JSON lines for programs. Key `log_format`, default `text`.
+    pub format: LogFormat,
+}
+
+/// Least level that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// A person must act.
+    Error,
+    /// Odd, but handled.
+    Warn,
+    /// The life of the node, and each refused login.
+    Info,
+    /// One session.
+    Debug,
+    /// One frame.
+    Trace,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,5 @@
+//! wavelog_worker: a WebSocket pub/sub broker that lets a PHP application push events to browsers.
+
+pub mod config;
+pub mod secret;
+pub mod topic;
