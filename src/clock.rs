@@ -16,9 +16,7 @@ pub struct Clock {
 impl Clock {
     /// Starts counting.
     pub fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 
     /// Time since the start.
@@ -39,8 +37,6 @@ pub fn millis(duration: Duration) -> u64 {
 
 /// Unix time in seconds; 0 on a machine whose clock stands before 1970.
 pub fn unix_now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -28,11 +28,7 @@ impl Secret {
     /// [`SecretTooShort`] if it has fewer than 32 bytes.
     pub fn new(text: impl Into<String>) -> Result<Self, SecretTooShort> {
         let text = Zeroizing::new(text.into());
-        if text.len() < MIN_SECRET_BYTES {
-            Err(SecretTooShort)
-        } else {
-            Ok(Self(text))
-        }
+        if text.len() < MIN_SECRET_BYTES { Err(SecretTooShort) } else { Ok(Self(text)) }
     }
 
     /// The secret itself, for keying an HMAC or writing it to a file of the user's.
@@ -60,10 +56,7 @@ mod tests {
     fn a_secret_of_32_bytes_is_taken_and_one_of_31_is_not() {
         assert!(Secret::new("x".repeat(32)).is_ok());
         assert_eq!(Secret::new("x".repeat(31)).unwrap_err(), SecretTooShort);
-        assert!(
-            Secret::new("ä".repeat(16)).is_ok(),
-            "bytes count, not characters"
-        );
+        assert!(Secret::new("ä".repeat(16)).is_ok(), "bytes count, not characters");
     }
 
     #[test]

@@ -66,9 +66,9 @@ impl Claims {
     pub fn opens(&self, topic: &str) -> bool {
         match &self.grant {
             Grant::Topic(name) => name == topic,
-            Grant::Session(id) => topic
-                .strip_prefix("session.")
-                .is_some_and(|rest| rest == id.to_string()),
+            Grant::Session(id) => {
+                topic.strip_prefix("session.").is_some_and(|rest| rest == id.to_string())
+            }
         }
     }
 }
@@ -90,9 +90,7 @@ pub fn verify(token: &str, secret: &Secret, now: i64) -> Result<Claims, TokenErr
     }
     let claims = decode(message)?;
     if now > claims.expires {
-        return Err(TokenError::Expired {
-            late_secs: now.abs_diff(claims.expires),
-        });
+        return Err(TokenError::Expired { late_secs: now.abs_diff(claims.expires) });
     }
     Ok(claims)
 }
@@ -109,11 +107,7 @@ pub fn authorize(
     now: i64,
 ) -> Result<Claims, TokenError> {
     let claims = verify(token, secret, now)?;
-    if claims.opens(topic) {
-        Ok(claims)
-    } else {
-        Err(TokenError::OtherTopic)
-    }
+    if claims.opens(topic) { Ok(claims) } else { Err(TokenError::OtherTopic) }
 }
 
 /// Mints the token that PHP would for the same claims.
@@ -169,19 +163,12 @@ fn decode(message: &str) -> Result<Claims, TokenError> {
         Some(topic) if !topic.is_empty() => Grant::Topic(topic.into_owned()),
         _ => Grant::Session(session.and_then(read_session).ok_or(TokenError::NoGrant)?),
     };
-    Ok(Claims {
-        user_id,
-        grant,
-        expires,
-    })
+    Ok(Claims { user_id, grant, expires })
 }
 
 /// A session id is an integer above 0, or its decimal string, as PHP writes what a form sent it.
 fn read_session(value: &str) -> Option<u64> {
-    let digits = json::read_string(value)
-        .ok()
-        .flatten()
-        .unwrap_or(value.into());
+    let digits = json::read_string(value).ok().flatten().unwrap_or(value.into());
     if digits.starts_with(|first: char| ('1'..='9').contains(&first)) {
         digits.parse().ok()
     } else {
@@ -225,14 +212,8 @@ mod tests {
         let token = signed(r#"{"topic":"a","expires":100}"#);
 
         assert!(verify(&token, &secret(), 100).is_ok());
-        assert_eq!(
-            verify(&token, &secret(), 103),
-            Err(TokenError::Expired { late_secs: 3 })
-        );
-        assert_eq!(
-            read(r#"{"topic":"a"}"#),
-            Err(TokenError::Expired { late_secs: 100 })
-        );
+        assert_eq!(verify(&token, &secret(), 103), Err(TokenError::Expired { late_secs: 3 }));
+        assert_eq!(read(r#"{"topic":"a"}"#), Err(TokenError::Expired { late_secs: 100 }));
     }
 
     #[test]
@@ -240,13 +221,7 @@ mod tests {
         let claims = read(r#"{"user_id":1,"session_id":"42","expires":100}"#).unwrap();
 
         assert!(claims.opens("session.42"));
-        for other in [
-            "session.4",
-            "session.042",
-            "session.421",
-            "42",
-            "worker.status",
-        ] {
+        for other in ["session.4", "session.042", "session.421", "42", "worker.status"] {
             assert!(!claims.opens(other), "{other}");
         }
         for absent in ["", r#""topic":"","#, r#""topic":null,"#] {
@@ -257,9 +232,8 @@ mod tests {
 
     #[test]
     fn a_token_without_topic_or_session_opens_nothing() {
-        for session in [
-            "0", "-1", "1.5", "\"x\"", "\"\"", "\"+4\"", "\"04\"", "null", "[]", "true",
-        ] {
+        for session in ["0", "-1", "1.5", "\"x\"", "\"\"", "\"+4\"", "\"04\"", "null", "[]", "true"]
+        {
             let claims = format!(r#"{{"session_id":{session},"expires":100}}"#);
             assert_eq!(read(&claims), Err(TokenError::NoGrant), "{session}");
         }
@@ -270,23 +244,15 @@ mod tests {
     fn claims_are_read_as_go_reads_them() {
         assert_eq!(read(r#"{"TOPIC":"a","Expires":100}"#).unwrap().user_id, 0);
         assert_eq!(
-            read(r#"{"topic":"a","topic":"b","expires":100}"#)
-                .unwrap()
-                .grant,
+            read(r#"{"topic":"a","topic":"b","expires":100}"#).unwrap().grant,
             Grant::Topic("b".into())
         );
         for bad in ["1.0", "1e3", "\"100\"", "99999999999999999999"] {
             let claims = format!(r#"{{"topic":"a","expires":{bad}}}"#);
             assert_eq!(read(&claims), Err(TokenError::Malformed), "{bad}");
         }
-        assert_eq!(
-            read(r#"{"topic":"a","expires":100}{}"#),
-            Err(TokenError::Malformed)
-        );
-        assert_eq!(
-            read(r#"{"topic":7,"expires":100}"#),
-            Err(TokenError::Malformed)
-        );
+        assert_eq!(read(r#"{"topic":"a","expires":100}{}"#), Err(TokenError::Malformed));
+        assert_eq!(read(r#"{"topic":7,"expires":100}"#), Err(TokenError::Malformed));
         assert_eq!(read("null"), Err(TokenError::NoGrant));
     }
 
@@ -298,10 +264,7 @@ mod tests {
         let resigned = format!("{upper}.{}", sign(&upper, &secret()));
         assert!(verify(&resigned, &secret(), 0).is_ok());
         let shouted = format!("{message}.{}", signature.to_uppercase());
-        assert_eq!(
-            verify(&shouted, &secret(), 0),
-            Err(TokenError::BadSignature)
-        );
+        assert_eq!(verify(&shouted, &secret(), 0), Err(TokenError::BadSignature));
         assert_eq!(verify("", &secret(), 0), Err(TokenError::Malformed));
         assert_eq!(verify(".", &secret(), 0), Err(TokenError::BadSignature));
     }

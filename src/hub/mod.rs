@@ -103,12 +103,7 @@ impl Hub {
         };
         let place = channel.subscribers.lock().insert(link);
         drop(shard);
-        Subscription {
-            hub: Arc::clone(self),
-            channel,
-            user_id,
-            place,
-        }
+        Subscription { hub: Arc::clone(self), channel, user_id, place }
     }
 
     /// Hands `frame` to every subscriber of `topic`, after all that was accepted before.
@@ -169,11 +164,7 @@ impl Hub {
     /// The topics that have a subscriber, in no order.
     pub fn active_topic_names(&self) -> Vec<String> {
         let names = |shard: &Mutex<HashMap<Topic, _>>| {
-            shard
-                .lock()
-                .keys()
-                .map(|topic| topic.as_str().to_owned())
-                .collect::<Vec<_>>()
+            shard.lock().keys().map(|topic| topic.as_str().to_owned()).collect::<Vec<_>>()
         };
         self.shards.iter().flat_map(names).collect()
     }

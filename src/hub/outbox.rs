@@ -86,44 +86,23 @@ mod tests {
     fn the_first_to_append_drains_and_gets_all_in_order() {
         let mut outbox = Outbox::default();
 
-        assert_eq!(
-            outbox.append(&Bytes::from_static(b"ab"), BOUND),
-            Appended::YouDrain
-        );
-        assert_eq!(
-            outbox.append(&Bytes::from_static(b"cd"), BOUND),
-            Appended::Waiting
-        );
+        assert_eq!(outbox.append(&Bytes::from_static(b"ab"), BOUND), Appended::YouDrain);
+        assert_eq!(outbox.append(&Bytes::from_static(b"cd"), BOUND), Appended::Waiting);
         assert_eq!(outbox.next_round(), Some((Bytes::from_static(b"abcd"), 2)));
-        assert_eq!(
-            outbox.append(&Bytes::from_static(b"ef"), BOUND),
-            Appended::Waiting
-        );
+        assert_eq!(outbox.append(&Bytes::from_static(b"ef"), BOUND), Appended::Waiting);
         assert_eq!(outbox.next_round(), Some((Bytes::from_static(b"ef"), 1)));
         assert_eq!(outbox.next_round(), None);
-        assert_eq!(
-            outbox.append(&Bytes::from_static(b"gh"), BOUND),
-            Appended::YouDrain
-        );
+        assert_eq!(outbox.append(&Bytes::from_static(b"gh"), BOUND), Appended::YouDrain);
     }
 
     #[test]
     fn over_the_bound_nothing_is_appended_but_one_frame_always_fits() {
         let mut outbox = Outbox::default();
 
-        assert_eq!(
-            outbox.append(&Bytes::from_static(b"0123456789ab"), BOUND),
-            Appended::YouDrain
-        );
-        assert_eq!(
-            outbox.append(&Bytes::from_static(b"c"), BOUND),
-            Appended::Full
-        );
+        assert_eq!(outbox.append(&Bytes::from_static(b"0123456789ab"), BOUND), Appended::YouDrain);
+        assert_eq!(outbox.append(&Bytes::from_static(b"c"), BOUND), Appended::Full);
         assert_eq!(outbox.next_round().map(|round| round.1), Some(1));
-        assert_eq!(
-            outbox.append(&Bytes::from_static(b"c"), BOUND),
-            Appended::Waiting
-        );
+        assert_eq!(outbox.append(&Bytes::from_static(b"c"), BOUND), Appended::Waiting);
     }
 
     #[test]

@@ -23,12 +23,7 @@ pub(super) struct Backlog {
 
 impl Backlog {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self {
-            rows: VecDeque::new(),
-            written: 0,
-            bytes: 0,
-            metrics,
-        }
+        Self { rows: VecDeque::new(), written: 0, bytes: 0, metrics }
     }
 
     /// Appends a row of whole frames.
@@ -68,11 +63,7 @@ impl Backlog {
     pub(super) fn advance(&mut self, count: usize) {
         self.shrink(count);
         self.written += count;
-        if self
-            .rows
-            .front()
-            .is_some_and(|row| self.written >= row.len())
-        {
+        if self.rows.front().is_some_and(|row| self.written >= row.len()) {
             self.rows.pop_front();
             self.written = 0;
         }

@@ -94,10 +94,7 @@ impl Link {
         let backlog = Some(Box::new(Backlog::new(Arc::clone(&context.metrics))));
         Arc::new(Self {
             stream,
-            outgoing: Mutex::new(Outgoing {
-                phase: Phase::Corked,
-                backlog,
-            }),
+            outgoing: Mutex::new(Outgoing { phase: Phase::Corked, backlog }),
             heard_ms: AtomicU64::new(context.clock.now_ms()),
             context,
         })
@@ -153,8 +150,7 @@ impl Link {
     /// `WouldBlock` if nothing has come; others mean that the connection is lost.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.stream.try_read(buffer)?;
-        self.heard_ms
-            .store(self.context.clock.now_ms(), Ordering::Relaxed);
+        self.heard_ms.store(self.context.clock.now_ms(), Ordering::Relaxed);
         Ok(count)
     }
 
@@ -165,10 +161,7 @@ impl Link {
 
     /// Milliseconds since anything came from the browser.
     pub fn silent_ms(&self) -> u64 {
-        self.context
-            .clock
-            .now_ms()
-            .saturating_sub(self.heard_ms.load(Ordering::Relaxed))
+        self.context.clock.now_ms().saturating_sub(self.heard_ms.load(Ordering::Relaxed))
     }
 
     /// The node's counts.
@@ -248,9 +241,7 @@ impl Link {
         }
         if outgoing.phase == Phase::Closing {
             let patience = flush::patience(code);
-            self.context
-                .tasks
-                .spawn(flush::reset_later(Arc::downgrade(self), patience));
+            self.context.tasks.spawn(flush::reset_later(Arc::downgrade(self), patience));
         }
     }
 

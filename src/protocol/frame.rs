@@ -170,7 +170,7 @@ impl Decoder {
     }
 
     /// Reads `input` and hands everything that is complete to `handle`, in order, until that says
-    /// stop. Unmasks in place. What is incomplete is kept for the next call.
+    /// stop. Unmasks in place. What is incomplete, or was not reached, is kept for the next call.
     ///
     /// # Errors
     ///
@@ -230,14 +230,11 @@ impl Decoder {
                 }
             };
             if flow.is_break() {
-                return Ok(());
+                break;
             }
         }
         if at < input.len() || message.is_some() {
-            self.0 = Some(Box::new(Partial {
-                frame: input[at..].to_vec(),
-                message,
-            }));
+            self.0 = Some(Box::new(Partial { frame: input[at..].to_vec(), message }));
         }
         Ok(())
     }
@@ -264,44 +261,25 @@ fn read_header(input: &[u8], message: Option<&Fragments>) -> Result<Option<Heade
             let Some(bytes) = input.get(2..4) else {
                 return Ok(None);
             };
-            (
-                2,
-                bytes
-                    .iter()
-                    .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)),
-            )
+            (2, bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)))
         }
         127 => {
             let Some(bytes) = input.get(2..10) else {
                 return Ok(None);
             };
-            (
-                8,
-                bytes
-                    .iter()
-                    .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)),
-            )
+            (8, bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)))
         }
         _ => (0, u64::from(short)),
     };
     if length > i64::MAX as u64 {
         return Err(FrameError::Protocol); // Section 5.2: the most significant bit must be 0.
     }
-    let so_far = if opcode < CLOSE {
-        message.map_or(0, |m| m.bytes.len())
-    } else {
-        0
-    };
+    let so_far = if opcode < CLOSE { message.map_or(0, |m| m.bytes.len()) } else { 0 };
     if length > (MAX_MESSAGE_BYTES - so_far) as u64 {
         return Err(FrameError::TooBig);
     }
     let payload = length as usize;
-    Ok(Some(Header {
-        is_final,
-        opcode,
-        size: 2 + length_bytes + 4 + payload,
-        payload,
-    }))
+    Ok(Some(Header { is_final, opcode, size: 2 + length_bytes + 4 + payload, payload }))
 }
 
 /// Unmasks a whole frame's payload, the last `length` bytes, in place.
@@ -350,12 +328,7 @@ mod tests {
         frame[1] |= MASKED;
         let mask = [0x11, 0xA2, 0x33, 0x44];
         frame.put_slice(&mask);
-        frame.extend(
-            payload
-                .iter()
-                .zip(mask.iter().cycle())
-                .map(|(byte, key)| byte ^ key),
-        );
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
         frame.to_vec()
     }
 
@@ -395,10 +368,7 @@ mod tests {
 
         let whole = decode(&input, input.len());
 
-        assert_eq!(
-            whole.0[..3],
-            ["message hello", "ping now", "message in three parts"]
-        );
+        assert_eq!(whole.0[..3], ["message hello", "ping now", "message in three parts"]);
         assert_eq!(whole.0[4], "close Some(4000)");
         assert_eq!((whole.1, whole.2), (None, true));
         for piece in 1..20 {
@@ -415,35 +385,23 @@ mod tests {
             ("fragmented ping", masked(0x09, b"")),
             ("long ping", masked(0x89, &[0; 126])),
             ("continuation of nothing", masked(0x80, b"x")),
-            (
-                "new message inside another",
-                [masked(0x01, b"x"), masked(0x81, b"y")].concat(),
-            ),
+            ("new message inside another", [masked(0x01, b"x"), masked(0x81, b"y")].concat()),
             ("no mask", vec![0x81, 1, b'x']),
             ("close of one byte", masked(0x88, &[3])),
             ("close code 1005", masked(0x88, &[0x03, 0xED])),
             ("close reason not UTF-8", masked(0x88, &[0x03, 0xE8, 0xFF])),
-            (
-                "length with the top bit",
-                vec![0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 1],
-            ),
+            ("length with the top bit", vec![0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 1]),
         ] {
             assert_eq!(error_of(&frame), Some(FrameError::Protocol), "{name}");
         }
-        assert_eq!(
-            error_of(&masked(0x81, b"\xC3")),
-            Some(FrameError::InvalidText)
-        );
+        assert_eq!(error_of(&masked(0x81, b"\xC3")), Some(FrameError::InvalidText));
         assert_eq!(error_of(&masked(0x82, b"\xC3")), None);
     }
 
     #[test]
     fn a_message_over_4096_bytes_is_refused_as_soon_as_its_length_is_known() {
         assert_eq!(error_of(&masked(0x82, &[0; 4096])), None);
-        assert_eq!(
-            error_of(&masked(0x82, &[0; 4097])),
-            Some(FrameError::TooBig)
-        );
+        assert_eq!(error_of(&masked(0x82, &[0; 4097])), Some(FrameError::TooBig));
         assert_eq!(
             error_of(&[masked(0x02, &[0; 4000]), masked(0x80, &[0; 97])].concat()),
             Some(FrameError::TooBig)
@@ -459,16 +417,19 @@ mod tests {
     }
 
     #[test]
-    fn reading_stops_when_told() {
+    fn reading_stops_when_told_and_goes_on_later() {
         let input = [masked(0x81, b"a"), masked(0x81, b"b")].concat();
+        let mut decoder = Decoder::default();
         let mut seen = 0;
-
-        let result = Decoder::default().feed(&mut input.clone(), |_| {
+        let mut once = |_: Incoming<'_>| {
             seen += 1;
             Flow::Break(())
-        });
+        };
 
-        assert_eq!((result, seen), (Ok(()), 1));
+        assert_eq!(decoder.feed(&mut input.clone(), &mut once), Ok(()));
+        assert_eq!(decoder.feed(&mut [], &mut once), Ok(()));
+        assert_eq!(seen, 2, "the second was kept");
+        assert!(decoder.is_idle());
     }
 
     #[test]

@@ -41,9 +41,7 @@ pub fn read_object<'a>(
     field: impl FnMut(&str, &'a str) -> Result<(), Malformed>,
 ) -> Result<bool, Malformed> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let was_object = reader
-        .deserialize_any(Fields(field))
-        .map_err(|_| Malformed)?;
+    let was_object = reader.deserialize_any(Fields(field)).map_err(|_| Malformed)?;
     if rest == Rest::Refused {
         reader.end().map_err(|_| Malformed)?;
     }
@@ -73,17 +71,12 @@ pub fn read_string(value: &str) -> Result<Option<Cow<'_, str>>, Malformed> {
     if value == "null" {
         return Ok(None);
     }
-    let inner = value
-        .strip_prefix('"')
-        .and_then(|v| v.strip_suffix('"'))
-        .ok_or(Malformed)?;
+    let inner = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).ok_or(Malformed)?;
     if !inner.contains('\\') {
         return Ok(Some(Cow::Borrowed(inner)));
     }
     let mut reader = serde_json::Deserializer::from_str(value);
-    let bytes = reader
-        .deserialize_byte_buf(StringBytes)
-        .map_err(|_| Malformed)?;
+    let bytes = reader.deserialize_byte_buf(StringBytes).map_err(|_| Malformed)?;
     Ok(Some(Cow::Owned(replace_surrogates(bytes)?)))
 }
 
@@ -107,11 +100,7 @@ pub fn read_bool(value: &str) -> Result<Option<bool>, Malformed> {
 ///
 /// [`Malformed`] if it is neither.
 pub fn read_i64(value: &str) -> Result<Option<i64>, Malformed> {
-    if value == "null" {
-        Ok(None)
-    } else {
-        value.parse().map(Some).map_err(|_| Malformed)
-    }
+    if value == "null" { Ok(None) } else { value.parse().map(Some).map_err(|_| Malformed) }
 }
 
 /// Appends `text` as a JSON string with its quotes.
@@ -210,9 +199,7 @@ impl<'de> Visitor<'de> for Name {
     }
 
     fn visit_bytes<E: serde::de::Error>(self, name: &[u8]) -> Result<Self::Value, E> {
-        replace_surrogates(name.to_vec())
-            .map(Cow::Owned)
-            .map_err(E::custom)
+        replace_surrogates(name.to_vec()).map(Cow::Owned).map_err(E::custom)
     }
 }
 
@@ -269,25 +256,12 @@ mod tests {
     #[test]
     fn only_an_object_or_null_is_read() {
         assert_eq!(read_object("null", Rest::Ignored, |_, _| Ok(())), Ok(false));
-        for text in [
-            "",
-            " ",
-            "1",
-            "\"a\"",
-            "[]",
-            "true",
-            "\u{feff}{}",
-            "{\"a\":1,}",
-            "{\"a\"}",
-            "{a:1}",
-        ] {
+        for text in
+            ["", " ", "1", "\"a\"", "[]", "true", "\u{feff}{}", "{\"a\":1,}", "{\"a\"}", "{a:1}"]
+        {
             assert_eq!(fields(text, Rest::Ignored), Err(Malformed), "{text:?}");
         }
-        assert_eq!(
-            fields("{\"a\":\"\n\"}", Rest::Ignored),
-            Err(Malformed),
-            "bare control"
-        );
+        assert_eq!(fields("{\"a\":\"\n\"}", Rest::Ignored), Err(Malformed), "bare control");
     }
 
     #[test]
@@ -315,22 +289,10 @@ mod tests {
     #[test]
     fn lone_surrogates_become_the_replacement_character() {
         assert_eq!(read_string(r#""\ud800""#).unwrap().unwrap(), "\u{FFFD}");
-        assert_eq!(
-            read_string(r#""a\ud800\u0041""#).unwrap().unwrap(),
-            "a\u{FFFD}A"
-        );
-        assert_eq!(
-            read_string(r#""\udc00\ud83d\ude00""#).unwrap().unwrap(),
-            "\u{FFFD}😀"
-        );
-        assert_eq!(
-            read_string("\"\u{D7FF}\\n\"").unwrap().unwrap(),
-            "\u{D7FF}\n"
-        );
-        assert_eq!(
-            fields(r#"{"\ud800x":1}"#, Rest::Refused).unwrap()[0].0,
-            "\u{FFFD}x"
-        );
+        assert_eq!(read_string(r#""a\ud800\u0041""#).unwrap().unwrap(), "a\u{FFFD}A");
+        assert_eq!(read_string(r#""\udc00\ud83d\ude00""#).unwrap().unwrap(), "\u{FFFD}😀");
+        assert_eq!(read_string("\"\u{D7FF}\\n\"").unwrap().unwrap(), "\u{D7FF}\n");
+        assert_eq!(fields(r#"{"\ud800x":1}"#, Rest::Refused).unwrap()[0].0, "\u{FFFD}x");
     }
 
     #[test]

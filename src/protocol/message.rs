@@ -77,19 +77,10 @@ mod tests {
     fn an_auth_frame_gives_its_token() {
         let token = |text: &'static str| read_auth(text.as_bytes()).map(Cow::into_owned);
 
-        assert_eq!(
-            token(r#"{"type":"auth","token":"t"}"#).as_deref(),
-            Some("t")
-        );
-        assert_eq!(
-            token(r#"{"Token":"t","TYPE":"auth","x":[1]}"#).as_deref(),
-            Some("t")
-        );
+        assert_eq!(token(r#"{"type":"auth","token":"t"}"#).as_deref(), Some("t"));
+        assert_eq!(token(r#"{"Token":"t","TYPE":"auth","x":[1]}"#).as_deref(), Some("t"));
         assert_eq!(token(r#"{"type":"auth"}"#).as_deref(), Some(""));
-        assert_eq!(
-            token(r#"{"type":"auth","token":null}"#).as_deref(),
-            Some("")
-        );
+        assert_eq!(token(r#"{"type":"auth","token":null}"#).as_deref(), Some(""));
     }
 
     #[test]

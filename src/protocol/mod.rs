@@ -8,4 +8,5 @@ pub mod close;
 pub mod frame;
 pub mod json;
 pub mod message;
+pub mod query;
 pub mod request;

@@ -67,14 +67,7 @@ impl<'a> Register<'a> {
             }
             Ok(())
         })?;
-        if topic.is_empty() {
-            Err(BodyError::Malformed)
-        } else {
-            Ok(Self {
-                topic,
-                require_token,
-            })
-        }
+        if topic.is_empty() { Err(BodyError::Malformed) } else { Ok(Self { topic, require_token }) }
     }
 }
 
@@ -91,11 +84,7 @@ pub fn parse_unregister(body: &[u8]) -> Result<Cow<'_, str>, BodyError> {
         }
         Ok(())
     })?;
-    if topic.is_empty() {
-        Err(BodyError::Malformed)
-    } else {
-        Ok(topic)
-    }
+    if topic.is_empty() { Err(BodyError::Malformed) } else { Ok(topic) }
 }
 
 impl<'a> Publish<'a> {
@@ -147,14 +136,8 @@ mod tests {
     #[test]
     fn registering_without_meta_makes_an_open_topic() {
         assert_eq!(register(r#"{"topic":"a"}"#), Ok(("a".into(), false)));
-        assert_eq!(
-            register(r#"{"topic":"a","meta":{}}"#),
-            Ok(("a".into(), false))
-        );
-        assert_eq!(
-            register(r#"{"topic":"a","meta":null}"#),
-            Ok(("a".into(), false))
-        );
+        assert_eq!(register(r#"{"topic":"a","meta":{}}"#), Ok(("a".into(), false)));
+        assert_eq!(register(r#"{"topic":"a","meta":null}"#), Ok(("a".into(), false)));
         assert_eq!(
             register(r#"{"topic":"a","meta":{"require_token":true}}"#),
             Ok(("a".into(), true))

@@ -60,10 +60,7 @@ impl Registry {
 
     /// Registers `topic`, or renews it with another `meta`, for the time to live from `now_ms`.
     pub fn register(&self, topic: &str, meta: TopicMeta, now_ms: u64) {
-        let entry = Entry {
-            ends_ms: now_ms.saturating_add(self.ttl_ms),
-            meta,
-        };
+        let entry = Entry { ends_ms: now_ms.saturating_add(self.ttl_ms), meta };
         let mut shard = self.shard(topic).lock();
         self.clear(&mut shard, now_ms, CLEARED_PER_CALL);
         if let Some(known) = shard.get_mut(topic) {
@@ -108,8 +105,7 @@ impl Registry {
             let mut shard = shard.lock();
             self.clear(&mut shard, now_ms, CLEARED_PER_TIDY);
             let live = shard.iter().filter(|(_, entry)| now_ms < entry.ends_ms);
-            live.map(|(name, _)| String::from(&**name))
-                .collect::<Vec<_>>()
+            live.map(|(name, _)| String::from(&**name)).collect::<Vec<_>>()
         };
         self.shards.iter().flat_map(live).collect()
     }
@@ -150,17 +146,11 @@ mod tests {
 
     use super::*;
 
-    const OPEN: TopicMeta = TopicMeta {
-        require_token: false,
-    };
-    const CLOSED: TopicMeta = TopicMeta {
-        require_token: true,
-    };
+    const OPEN: TopicMeta = TopicMeta { require_token: false };
+    const CLOSED: TopicMeta = TopicMeta { require_token: true };
 
     fn registry(ttl_ms: u64) -> Registry {
-        Registry::new(RegistryConfig {
-            topic_ttl: Duration::from_millis(ttl_ms),
-        })
+        Registry::new(RegistryConfig { topic_ttl: Duration::from_millis(ttl_ms) })
     }
 
     #[test]
