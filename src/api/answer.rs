@@ -4,9 +4,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
-};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 
 use crate::broker::PublishError;
@@ -48,15 +46,14 @@ impl ApiError {
                 (StatusCode::BAD_REQUEST, "bad request\n")
             }
             Self::Body(BodyError::MissingTopic) => (StatusCode::BAD_REQUEST, "missing topic\n"),
-            Self::Body(BodyError::MissingPayload) => {
-                (StatusCode::BAD_REQUEST, "missing payload\n")
-            }
+            Self::Body(BodyError::MissingPayload) => (StatusCode::BAD_REQUEST, "missing payload\n"),
             Self::Publish(PublishError::UnknownTopic) => {
                 (StatusCode::NOT_FOUND, "topic not registered\n")
             }
             Self::Publish(PublishError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy\n"),
         };
-        let mut answer = with_type(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()));
+        let mut answer =
+            with_type(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()));
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if matches!(self, Self::TooLarge | Self::Timeout | Self::Truncated) {
             // What is left of the body would be taken for the next request.

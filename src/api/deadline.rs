@@ -67,8 +67,7 @@ impl WatchedStream {
     pub(super) fn new(stream: TcpStream, head_timeout: Duration) -> (Self, Progress) {
         let progress = Progress(Arc::new(AtomicU8::new(HEAD)));
         let timer = Box::pin(sleep(head_timeout));
-        let watched =
-            Self { stream, progress: progress.clone(), head_timeout, timed: HEAD, timer };
+        let watched = Self { stream, progress: progress.clone(), head_timeout, timed: HEAD, timer };
         (watched, progress)
     }
 

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::EXPECT;
 use hyper::{Method, Request};
@@ -119,27 +119,11 @@ async fn read_body(
     if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
         return Err(ApiError::TooLarge);
     }
-    let whole = async {
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| ApiError::Truncated)?.into_data() else { continue };
-            if first.len() + rest.len() + data.len() > MAX_BODY_BYTES {
-                return Err(ApiError::TooLarge);
-            }
-            if first.is_empty() {
-                first = data;
-            } else {
-                if rest.is_empty() {
-                    rest.extend_from_slice(&first);
-                }
-                rest.extend_from_slice(&data);
-            }
-        }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
-    };
+    let whole = Limited::new(body, MAX_BODY_BYTES).collect();
     match timeout(context.http.request_timeout, whole).await {
-        Ok(body) => body,
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge),
+        Ok(Err(_)) => Err(ApiError::Truncated),
         Err(_) => {
             context.metrics.http_timeouts.inc();
             Err(ApiError::Timeout)
