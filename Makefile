@@ -38,7 +38,7 @@ lint:
 
 .PHONY: docs
 docs:
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --no-deps --document-private-items
 
 .PHONY: unit
 unit:
