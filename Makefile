@@ -50,7 +50,7 @@ tidy:
 
 .PHONY: test-rust
 test-rust: ## The Rust tests alone: unit, integration, doc
-	cargo test
+	cargo test --no-fail-fast
 
 .PHONY: test-php
 test-php: build ## The PHP suite alone
