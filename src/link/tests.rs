@@ -121,7 +121,11 @@ async fn a_browser_that_takes_nothing_in_time_is_closed_as_slow_and_then_reset()
     let (link, mut browser) = pair(&context).await;
     link.uncork(&Bytes::new());
 
-    fill(&link, &frame::text(&[&"x".repeat(1000)]));
+    let frame = frame::text(&[&"x".repeat(1000)]);
+    fill(&link, &frame);
+    for _ in 0..BACKLOG_BYTES / 2 / frame.len() {
+        assert_eq!(link.send(&frame), Sent::Queued); // More than the kernel may still find room for.
+    }
     drop(link); // As its session does when it is woken by the end.
 
     // It never reads: the end shows as an error on its writing side.
