@@ -4,12 +4,17 @@
 //! 2 the arguments are wrong. No secret and no token is ever taken as an argument, where every
 //! user of the machine could read it. Start reading at [`run`].
 
+mod address;
 pub mod check;
 mod explain;
+mod http;
 pub mod init;
+mod publish;
 mod serve;
 mod settings;
+mod status;
 mod token;
+mod worker;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -17,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Builder;
 
 use crate::config::Env;
 
@@ -58,6 +64,16 @@ enum Command {
         after_help = "Examples:\n  wavelog_worker token --topic session.42 --ttl 1h\n  wavelog_worker token --session 42 --user-id 7\n  wavelog_worker token --decode < token.txt"
     )]
     Token(token::TokenArgs),
+    /// Publish one event as PHP does.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker publish session.42 '{\"call\":\"DL1ABC\"}'\n  wavelog_worker publish --register session.42 '\"a text has quotes of its own\"'\n  wavelog_worker publish session.42 < event.json"
+    )]
+    Publish(publish::PublishArgs),
+    /// Say how a running worker is.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker status\n  wavelog_worker status --topics --internal http://127.0.0.1:9001\n  wavelog_worker status --json | jq .counters"
+    )]
+    Status(status::StatusArgs),
 }
 
 /// Runs the program with `arguments`, the first of which is its name.
@@ -74,6 +90,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             printed(|out| check::check(path, env, out).map_err(|error| error.to_string()))
         }
         Command::Token(args) => token::token(args, path, env),
+        Command::Publish(args) => publish::publish(args, path, env).map(done),
+        Command::Status(args) => status::status(args, path, env).map(done),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -124,6 +142,15 @@ fn printable(text: &str) -> String {
         }
     }
     printable
+}
+
+/// Runs `future` on this thread. What it leaves running is not waited for.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let outcome = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(outcome)
 }
 
 /// The original's flag library takes `-config` as well as `--config`; clap does not.
