@@ -7,8 +7,10 @@
 mod address;
 pub mod check;
 mod explain;
+mod feed;
 mod http;
 pub mod init;
+mod listen;
 mod publish;
 mod serve;
 mod settings;
@@ -69,6 +71,11 @@ enum Command {
         after_help = "Examples:\n  wavelog_worker publish session.42 '{\"call\":\"DL1ABC\"}'\n  wavelog_worker publish --register session.42 '\"a text has quotes of its own\"'\n  wavelog_worker publish session.42 < event.json"
     )]
     Publish(publish::PublishArgs),
+    /// Print what is pushed to a topic, a line each; comes back after every end.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker listen --register session.42\n  wavelog_worker listen --open --url ws://127.0.0.1:9000/ws news | jq .\n\nThe token is the one of --token-file, else the one in WORKER_TOKEN, else it is made with the\nconfigured secret. Notes go to standard error, pushes to standard output. Ctrl-C ends it."
+    )]
+    Listen(listen::ListenArgs),
     /// Say how a running worker is.
     #[command(
         after_help = "Examples:\n  wavelog_worker status\n  wavelog_worker status --topics --internal http://127.0.0.1:9001\n  wavelog_worker status --json | jq .counters"
@@ -91,6 +98,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Command::Token(args) => token::token(args, path, env),
         Command::Publish(args) => publish::publish(args, path, env).map(done),
+        Command::Listen(args) => listen::listen(args, path, env).map(done),
         Command::Status(args) => status::status(args, path, env).map(done),
     };
     match outcome {
