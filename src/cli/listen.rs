@@ -83,19 +83,25 @@ enum ListenError {
     /// `ws_port` is 0.
     #[error("ws_port is 0, so the worker has any free one: say which with --url ws://host:port/ws")]
     NoPort,
+    /// `--token-file` is of no use.
     #[error("{}: the token cannot be read: {source}; correct --token-file", file.display())]
     TokenFile { file: PathBuf, source: io::Error },
+    /// 404.
     #[error(
         "{url}: topic {topic:?} is not registered: add --register, or --wait to keep trying until PHP registers it{}",
         if url.has_usual_path() { "" } else { "; or is the path wrong? A worker's own is /ws" }
     )]
     UnknownTopic { url: WsUrl, topic: String },
+    /// The worker does not let it in.
     #[error("{url}: the worker refuses the token: {fix}")]
     Unauthorized { url: WsUrl, fix: &'static str },
+    /// The worker does not want it back.
     #[error("{url}: {error}; see docs/protocol.md, \"Close codes\"")]
     Final { url: WsUrl, error: FeedError },
+    /// The topic cannot be registered.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// Standard output cannot be written.
     #[error("{0}")]
     Output(String),
 }
