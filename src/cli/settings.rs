@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::config::{Config, Env, ListenConfig, keys};
+use crate::config::{Config, DEFAULT_FILE, Env, ListenConfig, keys};
 use crate::secret::{MIN_SECRET_BYTES, Secret};
 
 /// What the tools need.
@@ -24,6 +24,10 @@ pub(super) fn load(path: Option<&Path>, env: Env<'_>) -> Result<Settings, String
     let refused = match Config::load(path, env) {
         Ok(loaded) => {
             return Ok(Settings { listen: loaded.config.listen, secret: Ok(loaded.config.secret) });
+        }
+        // Whoever asks a running worker is more likely in the wrong directory than in want of `init`.
+        Err(refused) if path.is_none() && !Path::new(DEFAULT_FILE).exists() => {
+            format!("{refused}, or name the worker's own file with --config")
         }
         Err(refused) => refused.to_string(),
     };

@@ -391,6 +391,8 @@ fn a_token_is_explained_without_a_secret_but_not_found_good() {
     assert_eq!(explained.code, Some(1));
     assert!(explained.stdout.contains("opens      topic \"a\""));
     assert!(explained.stdout.contains("signature  not checked, for want of a secret: config.yaml"));
+    let lost = run(command(elsewhere.path(), &["status"]), b"").failure();
+    assert!(lost.ends_with(", or name the worker's own file with --config\n"), "{lost}");
 }
 
 #[test]
