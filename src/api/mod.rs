@@ -1,7 +1,7 @@
 //! The internal port: PHP registers topics and publishes events.
 //!
-//! hyper reads HTTP; [`handler`] answers. Every wait has a deadline ([`deadline`]). Errors become
-//! HTTP status codes in [`answer`] and nowhere else.
+//! hyper reads HTTP; `handler` answers. Every wait has a deadline (`deadline`). Errors become
+//! HTTP status codes in `answer` and nowhere else.
 
 mod answer;
 mod deadline;
