@@ -35,7 +35,7 @@ const LOCKED: usize = 32;
 pub(super) struct Channel {
     pub(super) topic: Topic,
     pub(super) subscribers: Mutex<Slots<Arc<Link>>>,
-    outbox: Mutex<Outbox>,
+    pub(super) outbox: Mutex<Outbox>,
     /// Told after each round, for publishers that wait for room.
     pub(super) room: Notify,
     metrics: Arc<Metrics>,
@@ -66,7 +66,8 @@ impl Channel {
     /// Accepts `frame` if the outbox has room, and writes it at once if the list is short and
     /// nobody else is draining. Never waits.
     pub(super) fn offer(&self, frame: &Bytes, outbox_bytes: usize) -> Offered {
-        match self.outbox.lock().append(frame, outbox_bytes) {
+        let appended = self.outbox.lock().append(frame, outbox_bytes);
+        match appended {
             Appended::Full => return Offered::Full,
             Appended::Waiting => return Offered::Done,
             Appended::YouDrain => {}

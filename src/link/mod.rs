@@ -2,13 +2,15 @@
 //!
 //! Anybody may write at any time from any task: the write goes to the kernel at once, under the
 //! link's own lock, and nobody is woken. Only what the kernel did not take is queued, bounded in
-//! bytes, and only then does a task exist that waits for room ([`flush`]). A link knows frames; it
+//! bytes, and only then does a task exist that waits for room (`flush`). A link knows frames; it
 //! knows nothing of topics (`hub`), of what is said on it (`ws`), or of whether it is TLS or a
 //! plain socket above this file. Start reading at [`Link::send`].
 
 mod backlog;
 mod flush;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::Shutdown;
@@ -240,8 +242,8 @@ impl Link {
             }
         }
         if outgoing.phase == Phase::Closing {
-            let patience = flush::patience(code);
-            self.context.tasks.spawn(flush::reset_later(Arc::downgrade(self), patience));
+            // Not tracked: the node's end need not wait for patience to run out.
+            tokio::spawn(flush::reset_later(Arc::downgrade(self), flush::patience(code)));
         }
     }
 

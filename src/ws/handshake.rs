@@ -45,6 +45,15 @@ struct Upgraded {
     client: ClientAddr,
 }
 
+/// A browser that may join.
+struct Authenticated {
+    user_id: i64,
+    /// May hold what came behind the auth frame.
+    decoder: Decoder,
+    /// Answers to pings that came together with the auth frame.
+    pongs: BytesMut,
+}
+
 /// Why a connection ends before it is authenticated.
 enum Ending {
     /// The peer is gone, or the connection has said all there is to say.
@@ -84,7 +93,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, context: Arc<WsCo
                 () = closing.cancelled() => Err(Ending::Close(CloseCode::GoingAway)),
             };
             match authenticated {
-                Ok((user_id, decoder)) => return handshake.begin(&upgraded, user_id, decoder),
+                Ok(authenticated) => return handshake.begin(&upgraded, authenticated),
                 Err(ending) => ending,
             }
         }
@@ -98,11 +107,12 @@ impl Handshake {
     /// Answers requests until one asks for an upgrade that can be granted (`Some`), or for a page
     /// (`None`).
     async fn upgrade(&mut self) -> Result<Option<Upgraded>, Ending> {
+        let mut answered = false;
         loop {
             let patience = self.context.http.request_timeout;
             let head = match timeout(patience, self.read_head()).await {
                 Ok(head) => head?,
-                Err(_) if self.unread.is_empty() => return Err(Ending::Silent), // Between two.
+                Err(_) if answered && self.unread.is_empty() => return Err(Ending::Silent),
                 Err(_) => return Err(Ending::RequestTimeout),
             };
             let refusal = match head {
@@ -118,6 +128,7 @@ impl Handshake {
                         debug!(client = %head.client, ?refusal, "request refused");
                         if head.keep_alive {
                             self.write(&refusal.response(true, head.is_head)).await?;
+                            answered = true;
                             continue;
                         }
                         refusal.response(false, head.is_head)
@@ -143,19 +154,26 @@ impl Handshake {
     }
 
     async fn read_head(&mut self) -> Result<Result<Head, Refusal>, Ending> {
+        let mut looked_at = 0;
         loop {
-            let trusted = &self.context.http.trusted_proxies;
-            match request::read(&self.unread, self.peer.ip(), trusted) {
-                Ok(Some(head)) => return Ok(Ok(head)),
-                Ok(None) => {}
-                Err(refusal) => return Ok(Err(refusal)),
+            // Looking at every byte's arrival would cost the square of a head that trickles in.
+            if looked_at == 0 || self.unread[looked_at..].contains(&b'\n') {
+                let trusted = &self.context.http.trusted_proxies;
+                match request::read(&self.unread, self.peer.ip(), trusted) {
+                    Ok(Some(head)) => return Ok(Ok(head)),
+                    Ok(None) => {}
+                    Err(refusal) => return Ok(Err(refusal)),
+                }
+                looked_at = self.unread.len();
+            } else if self.unread.len() > request::MAX_HEAD_BYTES {
+                return Ok(Err(Refusal::TooLarge));
             }
             self.read_more().await?;
         }
     }
 
     /// Waits for the auth frame and judges it; answers pings meanwhile.
-    async fn authenticate(&mut self, upgraded: &Upgraded) -> Result<(i64, Decoder), Ending> {
+    async fn authenticate(&mut self, upgraded: &Upgraded) -> Result<Authenticated, Ending> {
         let deadline = Instant::now() + self.context.session.auth_timeout;
         let mut decoder = Decoder::default();
         loop {
@@ -174,7 +192,7 @@ impl Handshake {
             })?;
             if let Some(first) = first {
                 let user_id = self.judge(upgraded, first?.as_deref())?;
-                return Ok((user_id, decoder));
+                return Ok(Authenticated { user_id, decoder, pongs });
             }
             let next = async {
                 self.write(&pongs).await?;
@@ -193,32 +211,37 @@ impl Handshake {
 
     fn judge(&self, upgraded: &Upgraded, token: Option<&str>) -> Result<i64, Ending> {
         let Upgraded { topic, client } = upgraded;
-        let refused = match token {
-            Some(token) => match self.context.broker.authorize(topic, token) {
-                Ok(user_id) => return Ok(user_id),
-                Err(reason @ (AuthError::Token(_) | AuthError::TopicGone)) => {
-                    info!(topic, %client, %reason, "login refused");
-                    message::UNAUTHORIZED
-                }
-            },
-            None => {
-                info!(topic, %client, reason = "first frame is no auth frame", "login refused");
-                message::AUTH_REQUIRED
-            }
+        let result = match token {
+            Some(token) => self.context.broker.authorize(topic, token),
+            None => Err(AuthError::NoAuthFrame),
         };
-        self.context.metrics.auth_failures.inc();
-        Err(Ending::Error(refused))
+        result.map_err(|reason| {
+            info!(topic, %client, %reason, "login refused");
+            self.context.metrics.auth_failures.inc();
+            Ending::Error(match reason {
+                AuthError::NoAuthFrame | AuthError::NoToken => message::AUTH_REQUIRED,
+                AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,
+            })
+        })
     }
 
     /// Lets the browser in: subscribed first, told after, so that nothing published after
     /// `auth_ok` is missed and nothing overtakes it.
-    fn begin(self, upgraded: &Upgraded, user_id: i64, decoder: Decoder) {
+    fn begin(self, upgraded: &Upgraded, authenticated: Authenticated) {
         let Self { stream, context, .. } = self;
+        let Authenticated { user_id, decoder, mut pongs } = authenticated;
         let link = Link::corked(stream, Arc::clone(&context.links));
         let subscription = context.broker.subscribe(&upgraded.topic, user_id, Arc::clone(&link));
         let tasks = context.shutdown.sessions.clone();
-        link.uncork(&frame::text(&[message::AUTH_OK]));
-        tasks.spawn(Session::new(link, subscription, decoder, upgraded.client, context));
+        pongs.extend_from_slice(&frame::text(&[message::AUTH_OK]));
+        link.uncork(&pongs.freeze());
+        let closing = context.shutdown.closing.clone();
+        let session =
+            Session::new(Arc::clone(&link), subscription, decoder, upgraded.client, context);
+        if closing.is_cancelled() {
+            link.close(CloseCode::GoingAway); // It may have come too late for `Sessions::close_all`.
+        }
+        tasks.spawn(session);
     }
 
     /// Says the last words and waits a little until the browser has them.

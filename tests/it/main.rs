@@ -1,0 +1,3 @@
+//! Drives the built program over real sockets.
+
+mod cli_tools;
