@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::secret_file::SecretFile;
 use super::{TOPIC, feed};
-use crate::client::Worker;
+use crate::client::{Worker, WorkerError};
 use crate::clock::unix_now;
 use crate::secret::Secret;
 use crate::status::VERSION;
@@ -51,7 +51,7 @@ const MAX_TEXT: usize = 200;
 #[derive(Debug)]
 pub(super) struct Site {
     secret: Secret,
-    /// Takes visitors' events.
+    /// Takes visitors' events, and the topic of whoever opens the page.
     worker: Worker,
     ws_port: u16,
     internal: SocketAddr,
@@ -135,7 +135,10 @@ impl Site {
             (&Method::GET, "/") => {
                 with_type(StatusCode::OK, "text/html; charset=utf-8", PAGE.into())
             }
-            (&Method::GET, "/demo/session") => self.ticket(),
+            (&Method::GET, "/demo/session") => match self.ticket().await {
+                Ok(ticket) => ticket,
+                Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+            },
             (&Method::POST, "/demo/publish") => match self.publish(request).await {
                 Ok(()) => text(StatusCode::NO_CONTENT, ""),
                 Err(error) => {
@@ -164,7 +167,10 @@ impl Site {
         matches!(name, Some("127.0.0.1" | "localhost" | "[::1]"))
     }
 
-    fn ticket(&self) -> Response<Full<Bytes>> {
+    /// What the page needs to subscribe. Registers the topic first, as PHP does at every page load:
+    /// the page may be here before the feed is.
+    async fn ticket(&self) -> Result<Response<Full<Bytes>>, WorkerError> {
+        self.worker.register(TOPIC, true).await?;
         let expires = unix_now() + TOKEN_SECONDS;
         let claims = Claims { user_id: 1, grant: Grant::Topic(TOPIC.to_owned()), expires };
         let ticket = Ticket {
@@ -179,7 +185,7 @@ impl Site {
         };
         // Strings and numbers: nothing here can fail to serialize.
         let json = serde_json::to_string(&ticket).unwrap_or_default();
-        with_type(StatusCode::OK, "application/json", json.into())
+        Ok(with_type(StatusCode::OK, "application/json", json.into()))
     }
 
     /// Publishes a visitor's event through the internal API, as PHP does with its users' entries.
@@ -221,7 +227,8 @@ impl Site {
 
 impl CurlLines {
     fn new(internal: SocketAddr, secret_file: &SecretFile) -> Self {
-        let base = format!("curl -sS -H @{}", secret_file.path().display());
+        let header = format!("@{}", secret_file.path().display());
+        let base = format!("curl -sS -H {}", shell_word(&header));
         let topic = format!(r#""topic":"{TOPIC}""#);
         Self {
             register: format!(
@@ -232,6 +239,16 @@ impl CurlLines {
             ),
             status: format!("{base} 'http://{internal}/internal/status?topics=1'"),
         }
+    }
+}
+
+/// `text` as one word of a POSIX shell, in quotes only where it needs them.
+fn shell_word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./-_".contains(&byte);
+    if text.bytes().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
