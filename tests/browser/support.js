@@ -19,8 +19,8 @@ const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const START_MS = 20_000;
 const END_MS = 10_000;
 
-// A killed demo cannot tidy up after itself.
-const scratch = mkdtempSync(join(tmpdir(), "wavelog_worker-browser-"));
+// A killed demo cannot tidy up after itself. The name is one that a shell must be shown in quotes.
+const scratch = mkdtempSync(join(tmpdir(), "wavelog_worker's browser tests "));
 const running = new Set();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
