@@ -1,0 +1,66 @@
+//! What an idle socket costs.
+
+use std::thread;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::support::{Socket, Worker, alone};
+
+const SOCKETS: usize = 10_000;
+/// Bytes of RSS that an idle, authenticated socket may cost.
+const BUDGET: u64 = 1500;
+
+/// Allows this process, and the worker it starts, as many open files as it may have.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let enough = limit
+        .maximum
+        .is_none_or(|maximum| maximum as usize > SOCKETS + 2000);
+    assert!(
+        enough,
+        "needs a hard limit of open files above {}",
+        SOCKETS + 2000
+    );
+}
+
+/// Authenticated sockets, opened by four threads.
+fn open(worker: &Worker, count: usize) -> Vec<Socket> {
+    thread::scope(|scope| {
+        let share = || {
+            (0..count / 4)
+                .map(|_| worker.subscribe("session.42"))
+                .collect::<Vec<_>>()
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(share)).collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    })
+}
+
+#[test]
+fn an_idle_authenticated_socket_costs_at_most_1500_bytes() {
+    let _alone = alone();
+    raise_open_files();
+    let worker = Worker::with("ping_interval: 10m\nidle_timeout: 20m\n");
+    worker.register("session.42");
+    // What is set up once is no cost of a socket.
+    drop(open(&worker, 100));
+    worker.wait_for_sockets(0);
+    let before = worker.memory("VmRSS");
+
+    let mut sockets = open(&worker, SOCKETS);
+
+    let after = worker.memory("VmRSS");
+    assert_eq!(worker.status()["connected_sockets"], SOCKETS);
+    let each = (after - before) / SOCKETS as u64;
+    println!("{each} bytes for each of {SOCKETS} idle sockets, {before} at rest");
+    assert!(each <= BUDGET, "{each} bytes for each socket");
+    worker.publish("session.42", "1");
+    for socket in &mut sockets {
+        assert_eq!(socket.next_push(), "1");
+    }
+}
