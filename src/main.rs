@@ -1,1 +1,7 @@
-fn main(){}
+//! The program: reads its arguments, does what they say, and exits with its code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wavelog_worker::cli::run(std::env::args_os())
+}

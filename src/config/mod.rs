@@ -1,8 +1,20 @@
 //! The configuration that the program uses: checked, typed, one small struct per part.
 //!
-//! What a file or the environment says stands in `raw`; only a load makes the types below, so a
-//! value that exists is in range. Only `app` sees the whole [`Config`]; every part gets its own
-//! struct.
+//! What a file or the environment says goes from text (`raw`) by key ([`keys`]) to value
+//! (`value`); only a load makes the types below, so a value that exists is in range. Only `app`
+//! sees the whole [`Config`]; every part gets its own struct. Start reading at [`Config::load`].
+
+mod build;
+mod file;
+mod given;
+pub mod go_duration;
+pub mod keys;
+mod load;
+mod problem;
+mod raw;
+mod risks;
+mod sample;
+mod value;
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -10,6 +22,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use self::given::Setting;
+pub use self::load::{DEFAULT_FILE, Env, Loaded, Report, examine};
+pub use self::problem::{LoadError, Origin, Problem, Severity};
+pub use self::sample::with_secret as sample_with_secret;
 use crate::secret::Secret;
 
 /// Everything that can be configured, checked.
@@ -32,7 +48,7 @@ pub struct Config {
 }
 
 /// Where the worker listens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenConfig {
     /// Address of the WebSocket port; `None` is every address, IPv4 and IPv6. Key `ws_bind`.
     pub ws_bind: Option<IpAddr>,
@@ -46,7 +62,7 @@ pub struct ListenConfig {
 }
 
 /// How long registered topics live.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RegistryConfig {
     /// Time from a topic's last registration to its end; above zero. Key `topic_ttl`, default
     /// 24 h.
@@ -54,7 +70,7 @@ pub struct RegistryConfig {
 }
 
 /// Bounds of the fan-out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HubConfig {
     /// Bytes of frames that may wait in one topic's outbox; a publish over it waits, then is
     /// refused with 503. Key `outbox_bytes`, default 8 MiB.
@@ -62,7 +78,7 @@ pub struct HubConfig {
 }
 
 /// Limits of one browser's session.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionConfig {
     /// Time a browser has to send its auth frame. Key `auth_timeout`, default 10 s.
     pub auth_timeout: Duration,
@@ -78,7 +94,7 @@ pub struct SessionConfig {
 }
 
 /// Deadlines and proxies of HTTP on both ports.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpConfig {
     /// Time for a whole request head, and again for a whole body. Key `request_timeout`, default
     /// 10 s.

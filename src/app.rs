@@ -1,0 +1,185 @@
+//! Puts the parts together, runs them, and ends them in order.
+//!
+//! The only place that sees the whole [`Config`]. Start reading at [`App::bind`] and
+//! [`App::run`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::api::{self, ApiContext};
+use crate::broker::Broker;
+use crate::clock::Clock;
+use crate::config::{Config, ListenConfig};
+use crate::hub::Hub;
+use crate::link::LinkContext;
+use crate::listener::Listener;
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::shutdown::Shutdown;
+use crate::ws::{self, Pages, Sessions, WsContext};
+
+/// Time for requests under way to be answered at the end, and again for what was accepted to be
+/// delivered, and again for browsers to take their close frames. Together under 2 s.
+const LAST_STEP: Duration = Duration::from_millis(500);
+
+/// Why the worker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be bound.
+    #[error("{key} {port}: {problem}; {fix}")]
+    Bind {
+        /// The key of the configuration that names the port.
+        key: &'static str,
+        /// The port.
+        port: u16,
+        /// What the system says.
+        problem: String,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// The system refuses something else.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A worker whose ports are bound.
+pub struct App {
+    ws: Listener,
+    internal: Listener,
+    ws_addr: SocketAddr,
+    internal_addr: SocketAddr,
+    config: Config,
+    pages: Option<Pages>,
+}
+
+impl App {
+    /// Binds both ports. Needs a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] says which port, why, and what to do.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        let ListenConfig { ws_bind, ws_port, internal_bind, internal_port } = config.listen;
+        let ws = Listener::bind(ws_bind, ws_port)
+            .map_err(|error| StartError::bind("ws_port", ws_port, &error))?;
+        let internal = Listener::bind(internal_bind, internal_port)
+            .map_err(|error| StartError::bind("internal_port", internal_port, &error))?;
+        let (ws_addr, internal_addr) = (ws.local_addr()?, internal.local_addr()?);
+        Ok(Self { ws, internal, ws_addr, internal_addr, config, pages: None })
+    }
+
+    /// Serves `pages` on the WebSocket port, beside `/ws`.
+    #[must_use]
+    pub fn with_pages(mut self, pages: Pages) -> Self {
+        self.pages = Some(pages);
+        self
+    }
+
+    /// Where browsers connect.
+    pub fn ws_addr(&self) -> SocketAddr {
+        self.ws_addr
+    }
+
+    /// Where PHP posts.
+    pub fn internal_addr(&self) -> SocketAddr {
+        self.internal_addr
+    }
+
+    /// Serves until `end` is cancelled, then ends in order: no new connections, requests under
+    /// way answered, what was accepted delivered, every browser told with 1001. Takes less than
+    /// 2 s for that, whatever clients do.
+    pub async fn run(self, end: CancellationToken) {
+        let Self { ws, internal, ws_addr, internal_addr, config, pages } = self;
+        let shutdown = Shutdown::default();
+        let metrics = Arc::new(Metrics::default());
+        let clock = Clock::start();
+        let hub = Hub::new(config.hub, Arc::clone(&metrics));
+        let registry = Registry::new(config.registry);
+        let broker =
+            Broker::new(registry, Arc::clone(&hub), config.secret, clock, Arc::clone(&metrics));
+        let broker = Arc::new(broker);
+        let sessions = Sessions::new(Arc::clone(&metrics));
+        let links = Arc::new(LinkContext {
+            backlog_bytes: config.session.backlog_bytes.get(),
+            write_timeout: config.session.write_timeout,
+            clock,
+            metrics: Arc::clone(&metrics),
+            tasks: shutdown.sessions.clone(),
+        });
+
+        let stopping = shutdown.stopping.clone();
+        tokio::spawn(Arc::clone(&sessions).keep_alive(config.session, stopping.clone()));
+        tokio::spawn(tidy(Arc::clone(&broker), stopping.clone()));
+        let ws = tokio::spawn(ws::serve(
+            ws,
+            Arc::new(WsContext {
+                broker: Arc::clone(&broker),
+                session: config.session,
+                http: config.http.clone(),
+                links,
+                sessions: Arc::clone(&sessions),
+                metrics: Arc::clone(&metrics),
+                shutdown: shutdown.clone(),
+                pages,
+            }),
+        ));
+        let api = tokio::spawn(api::serve(
+            internal,
+            Arc::new(ApiContext { broker, http: config.http, metrics, shutdown: shutdown.clone() }),
+        ));
+        info!(ws = %ws_addr, internal = %internal_addr, "listening");
+
+        end.cancelled().await;
+        info!("shutting down");
+        stopping.cancel();
+        // Both only accept, and have been told to stop; an error would be a panic of theirs.
+        let _ = (ws.await, api.await);
+        shutdown.requests.close();
+        let _ = timeout(LAST_STEP, shutdown.requests.wait()).await;
+        let _ = timeout(LAST_STEP, hub.drained()).await;
+        shutdown.closing.cancel();
+        sessions.close_all().await;
+        shutdown.sessions.close();
+        let told = timeout(LAST_STEP, shutdown.sessions.wait()).await.is_ok();
+        info!(all_told = told, "ended");
+    }
+}
+
+impl StartError {
+    fn bind(key: &'static str, port: u16, error: &io::Error) -> Self {
+        let (problem, fix) = match error.kind() {
+            io::ErrorKind::AddrInUse => (
+                "address already in use".to_owned(),
+                "stop the program that has it (perhaps another worker), or choose another port",
+            ),
+            io::ErrorKind::PermissionDenied => (
+                "permission denied".to_owned(),
+                "choose a port above 1023, or give the worker the right to bind it",
+            ),
+            io::ErrorKind::AddrNotAvailable => (
+                "this machine does not have that address".to_owned(),
+                "correct the address to bind, or leave it empty for all of them",
+            ),
+            _ => (error.to_string(), "correct the address and port to bind"),
+        };
+        Self::Bind { key, port, problem, fix }
+    }
+}
+
+/// Lets the registry give memory back, every second.
+async fn tidy(broker: Arc<Broker>, end: CancellationToken) {
+    let mut ticks = interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = end.cancelled() => return,
+            _ = ticks.tick() => broker.tidy(), // Cancel-safe.
+        }
+    }
+}

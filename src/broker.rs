@@ -1,0 +1,165 @@
+//! The verbs: register, unregister, publish, authorize, subscribe, status.
+//!
+//! The only door for `api`, `ws` and `demo`, and the only place that knows both the registry and
+//! the hub. It gives topics and payloads no meaning. Start reading at [`Broker::publish`].
+
+use std::sync::Arc;
+
+use crate::clock::{Clock, unix_now};
+use crate::hub::{Busy, Hub, Subscription};
+use crate::link::Link;
+use crate::metrics::Metrics;
+use crate::protocol::message;
+use crate::registry::{Registry, TopicMeta};
+use crate::secret::Secret;
+use crate::status::{Figures, Status};
+use crate::token::{self, Claims, TokenError};
+use crate::topic::Topic;
+
+/// One node's broker.
+#[derive(Debug)]
+pub struct Broker {
+    registry: Registry,
+    hub: Arc<Hub>,
+    secret: Secret,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+/// Why an event was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// Nobody registered the topic, or its time is over.
+    #[error("topic not registered")]
+    UnknownTopic,
+    /// Browsers take less than is published, and the topic's outbox is full.
+    #[error("busy")]
+    Busy,
+}
+
+/// Why a browser was not let in. It is told `unauthorized` whatever the variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// Its token is not good for the topic.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The topic was unregistered, or its time ran out, since the handshake.
+    #[error("topic is not registered any more")]
+    TopicGone,
+}
+
+/// What a status document shall contain beyond the plain one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StatusDetail {
+    /// The lists of topics.
+    pub topics: bool,
+    /// Uptime in seconds, too.
+    pub uptime_seconds: bool,
+    /// What the original worker does not have.
+    pub counters: bool,
+}
+
+impl Broker {
+    /// A broker that has registered [`Topic::STATUS`] and nothing else.
+    pub fn new(
+        registry: Registry,
+        hub: Arc<Hub>,
+        secret: Secret,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        registry.register(Topic::STATUS, TopicMeta { require_token: true }, clock.now_ms());
+        Self { registry, hub, secret, clock, metrics }
+    }
+
+    /// Whether `candidate` is the secret that opens the internal API.
+    pub fn is_secret(&self, candidate: &[u8]) -> bool {
+        self.secret.matches(candidate)
+    }
+
+    /// Registers a topic, or renews it.
+    pub fn register(&self, topic: &str, meta: TopicMeta) {
+        self.registry.register(topic, meta, self.clock.now_ms());
+    }
+
+    /// Forgets a topic. Who is subscribed stays so.
+    pub fn unregister(&self, topic: &str) {
+        self.registry.unregister(topic);
+    }
+
+    /// What is known of a topic, if it is registered.
+    pub fn lookup(&self, topic: &str) -> Option<TopicMeta> {
+        self.registry.lookup(topic, self.clock.now_ms())
+    }
+
+    /// Pushes `payload`, a JSON value as PHP wrote it, to all subscribers of `topic` on this node.
+    ///
+    /// What is accepted is neither lost nor overtaken by a later publish. Waits for no browser;
+    /// only if the topic's outbox is full, up to 500 ms for room in it.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] if it was not accepted; then nobody gets it.
+    pub async fn publish(&self, topic: &str, payload: &str) -> Result<(), PublishError> {
+        self.lookup(topic).ok_or(PublishError::UnknownTopic)?;
+        match self.hub.publish(topic, message::push_frame(payload)).await {
+            Ok(()) => {
+                self.metrics.publishes.inc();
+                Ok(())
+            }
+            Err(Busy) => {
+                self.metrics.publishes_busy.inc();
+                Err(PublishError::Busy)
+            }
+        }
+    }
+
+    /// Whether `token` lets a browser join `topic` now; the answer is its user, 0 for nobody in
+    /// particular. On an open topic the token is not even read.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`] says why not.
+    pub fn authorize(&self, topic: &str, token: &str) -> Result<i64, AuthError> {
+        let meta = self.lookup(topic).ok_or(AuthError::TopicGone)?;
+        if !meta.require_token {
+            return Ok(0);
+        }
+        let Claims { user_id, .. } = token::authorize(token, &self.secret, topic, unix_now())?;
+        Ok(user_id)
+    }
+
+    /// Adds a browser to the subscribers of `topic`, until the subscription is dropped.
+    pub fn subscribe(&self, topic: &str, user_id: i64, link: Arc<Link>) -> Subscription {
+        self.hub.subscribe(topic, user_id, link)
+    }
+
+    /// The status document as JSON.
+    pub fn status(&self, detail: StatusDetail) -> String {
+        let now_ms = self.clock.now_ms();
+        let uptime = self.clock.uptime();
+        let audience = self.hub.audience();
+        let mut status = Status::new(Figures {
+            uptime,
+            registered_topics: self.registry.len(now_ms),
+            active_topics: self.hub.active_topics(),
+            connected_clients: audience.clients,
+            connected_sockets: audience.sockets,
+        });
+        if detail.uptime_seconds {
+            status = status.with_uptime_seconds(uptime);
+        }
+        if detail.topics {
+            status = status.with_topics(self.registry.names(now_ms), self.hub.active_topic_names());
+        }
+        if detail.counters {
+            status = status.with_counters(&self.metrics);
+        }
+        status.to_json()
+    }
+
+    /// Clears some of what has ended; to be called every second or so.
+    pub fn tidy(&self) {
+        self.registry.tidy(self.clock.now_ms());
+    }
+}

@@ -1,0 +1,87 @@
+//! `serve`: runs the worker until it is told to end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::app::App;
+use crate::config::{Config, Env, Loaded};
+use crate::status::VERSION;
+use crate::telemetry;
+
+/// Open files below which a busy site runs into the limit.
+const FEW_FILES: u64 = 4096;
+
+/// Time that tasks have to end after everything of note has been waited for.
+const LEFTOVERS: Duration = Duration::from_millis(100);
+
+/// Loads the configuration at `path` and serves until SIGTERM or SIGINT.
+pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
+    let loaded = Config::load(path, env).map_err(|error| error.to_string())?;
+    telemetry::start(loaded.config.log);
+    let files = raise_file_limit();
+    say_hello(&loaded, files);
+    let runtime = runtime()?;
+    let result = runtime.block_on(async {
+        let app = App::bind(loaded.config).map_err(|error| error.to_string())?;
+        app.run(end_signal()?).await;
+        Ok(())
+    });
+    runtime.shutdown_timeout(LEFTOVERS);
+    result
+}
+
+/// The runtime that everything runs on: a thread for each core.
+pub(super) fn runtime() -> Result<Runtime, String> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start threads: {error}; the system is short of them"))
+}
+
+/// Cancelled by SIGTERM or SIGINT. Needs a runtime.
+pub(super) fn end_signal() -> Result<CancellationToken, String> {
+    let refused = |error| format!("cannot listen for signals: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let end = CancellationToken::new();
+    let told = end.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.cancel();
+    });
+    Ok(end)
+}
+
+fn say_hello(loaded: &Loaded, files: Option<u64>) {
+    let log = loaded.config.log;
+    debug!(?log, "logging");
+    info!(version = VERSION, mode = "single node", max_sockets = files, "wavelog_worker starting");
+    for problem in &loaded.warnings {
+        warn!("{problem}");
+    }
+    for risk in &loaded.risks {
+        warn!("{risk}");
+    }
+    if files.is_some_and(|files| files < FEW_FILES) {
+        warn!("few files may be open at once, and each socket is one; raise the limit (ulimit -n)");
+    }
+}
+
+/// Raises the limit of open files, one for each socket, as far as the system lets us; the limit.
+pub(super) fn raise_file_limit() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}

@@ -1,0 +1,241 @@
+//! Every key there is: its name, its environment variable, its default, and what it takes.
+//!
+//! This one table drives the file, the environment, `check`, and the tests of the sample and of
+//! `docs/configuration.md`. It does not know how values are read (`value`). Start reading at
+//! [`ALL`].
+
+use std::fmt;
+
+/// One key of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The key in the file.
+    pub name: &'static str,
+    /// The environment variable that overrides the file.
+    pub env: &'static str,
+    /// The text the value has when nobody sets it; read like a text from the file.
+    pub default: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+}
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The address of a listener; empty is every address.
+    Address,
+    /// A TCP port; 0 is any free one.
+    Port,
+    /// The shared secret.
+    Secret,
+    /// The address of a Redis, with its password: a key for a later version.
+    RedisUrl,
+    /// A duration in Go's syntax, above zero.
+    Duration,
+    /// A number of bytes within bounds, both included.
+    Bytes {
+        /// Fewest bytes.
+        least: usize,
+        /// Most bytes.
+        most: usize,
+    },
+    /// A list of addresses and networks.
+    Networks,
+    /// A level of logging.
+    LogLevel,
+    /// A format of logging.
+    LogFormat,
+}
+
+impl Kind {
+    /// Whether a value must not be shown, not even a wrong one.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::RedisUrl)
+    }
+}
+
+/// What is expected, as it stands in a message behind "expected".
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Address => "an IP address, localhost, or nothing for every address",
+            Self::Port => "a whole number from 0 to 65535",
+            Self::Secret => "a text of at least 32 bytes",
+            Self::RedisUrl => "nothing",
+            Self::Duration => "a duration such as 10s, 1h30m or 500ms",
+            Self::Networks => "a list of addresses and networks such as [192.0.2.7, 10.0.0.0/8]",
+            Self::LogLevel => "one of error, warn, info, debug, trace",
+            Self::LogFormat => "text or json",
+            Self::Bytes { least, most } => {
+                let (least, most) = (least / 1024, most / 1024 / 1024);
+                return write!(f, "a number of bytes from {least}KiB to {most}MiB, such as 1MiB");
+            }
+        })
+    }
+}
+
+/// Address of the port for browsers.
+pub const WS_BIND: Key = Key::new("ws_bind", "WORKER_WS_BIND", "", Kind::Address);
+/// Port for browsers.
+pub const WS_PORT: Key = Key::new("ws_port", "WORKER_WS_PORT", "9000", Kind::Port);
+/// Address of the port for PHP.
+pub const INTERNAL_BIND: Key =
+    Key::new("internal_bind", "WORKER_INTERNAL_BIND", "127.0.0.1", Kind::Address);
+/// Port for PHP.
+pub const INTERNAL_PORT: Key =
+    Key::new("internal_port", "WORKER_INTERNAL_PORT", "9001", Kind::Port);
+/// The secret shared with PHP.
+pub const WORKER_SECRET: Key = Key::new("worker_secret", "WORKER_SECRET", "", Kind::Secret);
+/// Redis, for a later version.
+pub const REDIS_URL: Key = Key::new("redis_url", "WORKER_REDIS_URL", "", Kind::RedisUrl);
+/// Life of a topic after its last registration.
+pub const TOPIC_TTL: Key = Key::new("topic_ttl", "WORKER_TOPIC_TTL", "24h", Kind::Duration);
+/// Time for the auth frame.
+pub const AUTH_TIMEOUT: Key =
+    Key::new("auth_timeout", "WORKER_AUTH_TIMEOUT", "10s", Kind::Duration);
+/// Time in which a browser must take something.
+pub const WRITE_TIMEOUT: Key =
+    Key::new("write_timeout", "WORKER_WRITE_TIMEOUT", "10s", Kind::Duration);
+/// Time between two pings.
+pub const PING_INTERVAL: Key =
+    Key::new("ping_interval", "WORKER_PING_INTERVAL", "30s", Kind::Duration);
+/// Silence after which a browser is dead.
+pub const IDLE_TIMEOUT: Key =
+    Key::new("idle_timeout", "WORKER_IDLE_TIMEOUT", "60s", Kind::Duration);
+/// Time for a request's head, and for its body.
+pub const REQUEST_TIMEOUT: Key =
+    Key::new("request_timeout", "WORKER_REQUEST_TIMEOUT", "10s", Kind::Duration);
+/// Bytes that may wait for one browser.
+pub const BACKLOG_BYTES: Key = Key::new(
+    "backlog_bytes",
+    "WORKER_BACKLOG_BYTES",
+    "1MiB",
+    Kind::Bytes { least: 4 << 10, most: 1 << 30 },
+);
+/// Bytes that may wait in one topic's outbox.
+pub const OUTBOX_BYTES: Key = Key::new(
+    "outbox_bytes",
+    "WORKER_OUTBOX_BYTES",
+    "8MiB",
+    Kind::Bytes { least: 64 << 10, most: 1 << 30 },
+);
+/// Proxies whose word about the client's address is taken.
+pub const TRUSTED_PROXIES: Key = Key::new(
+    "trusted_proxies",
+    "WORKER_TRUSTED_PROXIES",
+    "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
+    Kind::Networks,
+);
+/// Least level that is logged.
+pub const LOG_LEVEL: Key = Key::new("log_level", "WORKER_LOG_LEVEL", "info", Kind::LogLevel);
+/// Text or JSON.
+pub const LOG_FORMAT: Key = Key::new("log_format", "WORKER_LOG_FORMAT", "text", Kind::LogFormat);
+
+/// Every key, in the order of the sample and of `check`.
+pub const ALL: [&Key; 17] = [
+    &WORKER_SECRET,
+    &WS_BIND,
+    &WS_PORT,
+    &INTERNAL_BIND,
+    &INTERNAL_PORT,
+    &TOPIC_TTL,
+    &AUTH_TIMEOUT,
+    &WRITE_TIMEOUT,
+    &PING_INTERVAL,
+    &IDLE_TIMEOUT,
+    &BACKLOG_BYTES,
+    &OUTBOX_BYTES,
+    &REQUEST_TIMEOUT,
+    &TRUSTED_PROXIES,
+    &LOG_LEVEL,
+    &LOG_FORMAT,
+    &REDIS_URL,
+];
+
+impl Key {
+    const fn new(name: &'static str, env: &'static str, default: &'static str, kind: Kind) -> Self {
+        Self { name, env, default, kind }
+    }
+}
+
+/// Returns the key called `name`. Upper and lower case differ, as in the Go worker.
+pub fn find(name: &str) -> Option<&'static Key> {
+    ALL.into_iter().find(|key| key.name == name)
+}
+
+/// Returns the known key that an unknown one most likely means, if it resembles any.
+pub fn nearest(unknown: &str) -> Option<&'static str> {
+    let unknown = unknown.to_lowercase().replace(['-', '.', ' '], "_");
+    let distance = |name: &str| strsim::damerau_levenshtein(&unknown, name);
+    let allowed = unknown.chars().count() / 3 + 1;
+    ALL.into_iter()
+        .map(|key| key.name)
+        .filter(|name| distance(name) <= allowed || name.ends_with(&format!("_{unknown}")))
+        .min_by_key(|name| distance(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_and_variables_are_unique_and_follow_one_rule() {
+        let names: HashSet<_> = ALL.iter().map(|key| key.name).collect();
+
+        assert_eq!(names.len(), ALL.len());
+        for key in ALL {
+            let name = key.name.strip_prefix("worker_").unwrap_or(key.name);
+            assert_eq!(key.env, format!("WORKER_{}", name.to_uppercase()));
+            assert_eq!(find(key.name), Some(key));
+        }
+        assert_eq!(find("WS_PORT"), None);
+    }
+
+    #[test]
+    fn the_documentation_has_a_row_for_each_key_with_its_default_and_variable() {
+        let page = include_str!("../../docs/configuration.md");
+        let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+
+        assert_eq!(rows.len(), ALL.len());
+        for key in ALL {
+            let default = match key.default {
+                "" if key.kind == Kind::Secret => "none".to_owned(),
+                "" => "empty".to_owned(),
+                default => format!("`{default}`"),
+            };
+            let start = format!("| `{}` | {default} | `{}` | ", key.name, key.env);
+            assert!(rows.iter().any(|row| row.starts_with(&start)), "{start}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_finds_the_one_that_was_meant() {
+        for (unknown, meant) in [
+            ("ws_prot", Some("ws_port")),
+            ("wsPort", Some("ws_port")),
+            ("WS_PORT", Some("ws_port")),
+            ("ws-port", Some("ws_port")),
+            ("worker_secert", Some("worker_secret")),
+            ("secret", Some("worker_secret")),
+            ("topicttl", Some("topic_ttl")),
+            ("ttl", Some("topic_ttl")),
+            ("trusted_proxy", Some("trusted_proxies")),
+            ("internal-bind", Some("internal_bind")),
+            ("database", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(unknown), meant, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn the_expectation_of_a_size_names_its_bounds() {
+        assert_eq!(
+            BACKLOG_BYTES.kind.to_string(),
+            "a number of bytes from 4KiB to 1024MiB, such as 1MiB"
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! Fan-out: hands one published frame to every subscriber of its topic on this node.
+//!
+//! The hub knows topics and links; it knows nothing of HTTP (`api`), of handshakes (`ws`) or of
+//! which topics are registered (`registry`). A topic exists here while somebody is subscribed.
+//! It never waits for a browser: what a slow one does not take is the link's business. Start
+//! reading at [`Hub::publish`].
+
+mod channel;
+mod outbox;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use self::channel::{Channel, Offered};
+use crate::config::HubConfig;
+use crate::link::Link;
+use crate::metrics::Metrics;
+use crate::topic::Topic;
+
+/// How long a publish waits for room in a full outbox before it is refused.
+const ROOM_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Parts of the map of topics, so that publishes to different topics do not meet.
+const SHARDS: usize = 64;
+
+/// The topic's outbox stayed full; the frame was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("outbox of the topic is full")]
+pub struct Busy;
+
+/// All topics with subscribers on this node.
+#[derive(Debug)]
+pub struct Hub {
+    shards: Vec<Mutex<HashMap<Topic, Arc<Channel>>>>,
+    hasher: RandomState,
+    audience: Mutex<Audience>,
+    config: HubConfig,
+    metrics: Arc<Metrics>,
+    drains: TaskTracker,
+}
+
+/// Who is there, over all topics.
+#[derive(Debug, Default)]
+struct Audience {
+    sockets: usize,
+    /// Sockets without a user.
+    anonymous: usize,
+    /// Sockets of each user.
+    users: HashMap<i64, u32>,
+}
+
+/// How many are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AudienceSize {
+    /// Different users, every socket without one counting for itself.
+    pub clients: usize,
+    /// Sockets.
+    pub sockets: usize,
+}
+
+/// A link's place among the subscribers of a topic; dropping it leaves.
+#[derive(Debug)]
+pub struct Subscription {
+    hub: Arc<Hub>,
+    channel: Arc<Channel>,
+    user_id: i64,
+    place: u32,
+}
+
+impl Hub {
+    /// A hub without topics.
+    pub fn new(config: HubConfig, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            audience: Mutex::default(),
+            config,
+            metrics,
+            drains: TaskTracker::new(),
+        })
+    }
+
+    /// Adds `link` to the subscribers of `topic`. `user_id` above 0 is a user, whose sockets
+    /// count as one client.
+    pub fn subscribe(self: &Arc<Self>, topic: &str, user_id: i64, link: Arc<Link>) -> Subscription {
+        self.audience.lock().join(user_id);
+        let mut shard = self.shard(topic).lock();
+        let channel = match shard.get(topic) {
+            Some(channel) => Arc::clone(channel),
+            None => {
+                let topic = Topic::new(topic);
+                let channel = Arc::new(Channel::new(topic.clone(), Arc::clone(&self.metrics)));
+                shard.insert(topic, Arc::clone(&channel));
+                channel
+            }
+        };
+        let place = channel.subscribers.lock().insert(link);
+        drop(shard);
+        Subscription { hub: Arc::clone(self), channel, user_id, place }
+    }
+
+    /// Hands `frame` to every subscriber of `topic`, after all that was accepted before.
+    ///
+    /// Returns once it is written (short list) or accepted (long list, or a drain under way);
+    /// from then on it is not lost. If the topic's outbox is full, waits up to 500 ms for room.
+    /// May be cancelled while it waits: the frame is not accepted then.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if there was no room in time.
+    pub async fn publish(&self, topic: &str, frame: Bytes) -> Result<(), Busy> {
+        let channel = self.shard(topic).lock().get(topic).cloned();
+        let Some(channel) = channel else {
+            return Ok(());
+        };
+        if self.offer(&channel, &frame) {
+            return Ok(());
+        }
+        let deadline = Instant::now() + ROOM_PATIENCE;
+        loop {
+            let room = channel.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable(); // From here on no round is missed.
+            if self.offer(&channel, &frame) {
+                return Ok(());
+            }
+            timeout_at(deadline, room).await.map_err(|_| Busy)?;
+        }
+    }
+
+    /// Whether the channel accepted `frame`.
+    fn offer(&self, channel: &Arc<Channel>, frame: &Bytes) -> bool {
+        match channel.offer(frame, self.config.outbox_bytes.get()) {
+            Offered::Done => true,
+            Offered::Drain => {
+                self.drains.spawn(Arc::clone(channel).drain());
+                true
+            }
+            Offered::Full => false,
+        }
+    }
+
+    /// How many browsers are there.
+    pub fn audience(&self) -> AudienceSize {
+        let audience = self.audience.lock();
+        AudienceSize {
+            clients: audience.anonymous + audience.users.len(),
+            sockets: audience.sockets,
+        }
+    }
+
+    /// How many topics have a subscriber.
+    pub fn active_topics(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// The topics that have a subscriber, in no order.
+    pub fn active_topic_names(&self) -> Vec<String> {
+        let names = |shard: &Mutex<HashMap<Topic, _>>| {
+            shard.lock().keys().map(|topic| topic.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(names).collect()
+    }
+
+    /// Waits until everything accepted so far is written or queued at its sockets.
+    pub async fn drained(&self) {
+        self.drains.close();
+        self.drains.wait().await;
+    }
+
+    fn shard(&self, topic: &str) -> &Mutex<HashMap<Topic, Arc<Channel>>> {
+        &self.shards[self.hasher.hash_one(topic) as usize % SHARDS]
+    }
+}
+
+impl Subscription {
+    /// The topic.
+    pub fn topic(&self) -> &Topic {
+        &self.channel.topic
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.audience.lock().leave(self.user_id);
+        let mut shard = self.hub.shard(self.channel.topic.as_str()).lock();
+        let mut subscribers = self.channel.subscribers.lock();
+        let link = subscribers.remove(self.place);
+        if subscribers.is_empty() {
+            shard.remove(self.channel.topic.as_str());
+        }
+        drop(subscribers);
+        drop(shard);
+        drop(link); // Closes the socket if it was the last: not under a lock.
+    }
+}
+
+impl Audience {
+    fn join(&mut self, user_id: i64) {
+        self.sockets += 1;
+        if user_id > 0 {
+            *self.users.entry(user_id).or_insert(0) += 1;
+        } else {
+            self.anonymous += 1;
+        }
+    }
+
+    fn leave(&mut self, user_id: i64) {
+        self.sockets -= 1;
+        if user_id <= 0 {
+            self.anonymous -= 1;
+        } else if let Some(sockets) = self.users.get_mut(&user_id) {
+            *sockets -= 1;
+            if *sockets == 0 {
+                self.users.remove(&user_id);
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A topic's outbox: the frames that were accepted and not yet given to the subscribers, in order.
+//!
+//! Whoever appends while nobody drains becomes the drainer; everybody else just appends. So there
+//! is one drainer at a time, which keeps the order without a lock around the fan-out, and frames
+//! that come while it writes leave together in its next round.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+/// Bytes that one round of a drain takes at most (one frame is always taken). More would make a
+/// burst cheaper still, but each socket would wait longer for its turn.
+const ROUND_BYTES: usize = 64 * 1024;
+
+/// Frames that wait, bounded in bytes.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    draining: bool,
+}
+
+/// What appending to an outbox led to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Appended {
+    /// Nobody drains: the caller is the drainer now.
+    YouDrain,
+    /// The drainer will take it.
+    Waiting,
+    /// No room; nothing was appended.
+    Full,
+}
+
+impl Outbox {
+    /// Appends `frame` if there is room for it under `bound` bytes, or if nothing waits at all.
+    pub(super) fn append(&mut self, frame: &Bytes, bound: usize) -> Appended {
+        if !self.frames.is_empty() && self.bytes + frame.len() > bound {
+            return Appended::Full;
+        }
+        self.bytes += frame.len();
+        self.frames.push_back(frame.clone());
+        if std::mem::replace(&mut self.draining, true) {
+            Appended::Waiting
+        } else {
+            Appended::YouDrain
+        }
+    }
+
+    /// Takes the next round: a row of frames in one buffer, and how many they are. `None` ends
+    /// the drain: the caller is the drainer no more.
+    pub(super) fn next_round(&mut self) -> Option<(Bytes, u64)> {
+        let Some(first) = self.frames.pop_front() else {
+            self.draining = false;
+            self.frames = VecDeque::new();
+            return None;
+        };
+        let mut count = 1;
+        let mut size = first.len();
+        while let Some(frame) = self.frames.get(count - 1) {
+            if size + frame.len() > ROUND_BYTES {
+                break;
+            }
+            size += frame.len();
+            count += 1;
+        }
+        self.bytes -= size;
+        if count == 1 {
+            return Some((first, 1)); // The usual case, and nothing is copied.
+        }
+        let mut row = BytesMut::with_capacity(size);
+        row.extend_from_slice(&first);
+        for frame in self.frames.drain(..count - 1) {
+            row.extend_from_slice(&frame);
+        }
+        Some((row.freeze(), count as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUND: usize = 10;
+
+    #[test]
+    fn the_first_to_append_drains_and_gets_all_in_order() {
+        let mut outbox = Outbox::default();
+
+        assert_eq!(outbox.append(&Bytes::from_static(b"ab"), BOUND), Appended::YouDrain);
+        assert_eq!(outbox.append(&Bytes::from_static(b"cd"), BOUND), Appended::Waiting);
+        assert_eq!(outbox.next_round(), Some((Bytes::from_static(b"abcd"), 2)));
+        assert_eq!(outbox.append(&Bytes::from_static(b"ef"), BOUND), Appended::Waiting);
+        assert_eq!(outbox.next_round(), Some((Bytes::from_static(b"ef"), 1)));
+        assert_eq!(outbox.next_round(), None);
+        assert_eq!(outbox.append(&Bytes::from_static(b"gh"), BOUND), Appended::YouDrain);
+    }
+
+    #[test]
+    fn over_the_bound_nothing_is_appended_but_one_frame_always_fits() {
+        let mut outbox = Outbox::default();
+
+        assert_eq!(outbox.append(&Bytes::from_static(b"0123456789ab"), BOUND), Appended::YouDrain);
+        assert_eq!(outbox.append(&Bytes::from_static(b"c"), BOUND), Appended::Full);
+        assert_eq!(outbox.next_round().map(|round| round.1), Some(1));
+        assert_eq!(outbox.append(&Bytes::from_static(b"c"), BOUND), Appended::Waiting);
+    }
+
+    #[test]
+    fn a_round_is_bounded() {
+        let mut outbox = Outbox::default();
+        let frame = Bytes::from(vec![0; 20_000]);
+        for _ in 0..7 {
+            outbox.append(&frame, usize::MAX);
+        }
+
+        assert_eq!(outbox.next_round().map(|round| round.1), Some(3));
+        assert_eq!(outbox.next_round().map(|round| round.1), Some(3));
+        assert_eq!(outbox.next_round().map(|round| round.1), Some(1));
+        assert_eq!(outbox.next_round(), None);
+    }
+}

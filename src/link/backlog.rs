@@ -1,0 +1,161 @@
+//! What waits for one slow socket: counted references to frames, bounded in bytes.
+//!
+//! Exists only while something waits. Knows frames and their ends, nothing of sockets.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+
+use crate::metrics::Metrics;
+use crate::protocol::frame;
+
+/// Rows of whole frames that wait, the first perhaps partly written.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    rows: VecDeque<Bytes>,
+    /// Bytes of the first row that the kernel has.
+    written: usize,
+    /// Bytes that wait in all.
+    bytes: usize,
+    metrics: Arc<Metrics>,
+}
+
+impl Backlog {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { rows: VecDeque::new(), written: 0, bytes: 0, metrics }
+    }
+
+    /// Appends a row of whole frames.
+    pub(super) fn push(&mut self, row: Bytes) {
+        self.push_from(row, 0);
+    }
+
+    /// Appends a row of whole frames of which the kernel has taken the first `written` bytes;
+    /// only into an empty backlog, for nothing may be under way twice.
+    pub(super) fn push_from(&mut self, row: Bytes, written: usize) {
+        debug_assert!(written == 0 || self.rows.is_empty());
+        self.grow(row.len() - written);
+        self.written += written;
+        self.rows.push_back(row);
+    }
+
+    /// Everything that waits, nothing of it written yet.
+    pub(super) fn into_rows(mut self) -> VecDeque<Bytes> {
+        debug_assert_eq!(self.written, 0);
+        std::mem::take(&mut self.rows)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// What to write next.
+    pub(super) fn next(&self) -> Option<&[u8]> {
+        self.rows.front().map(|row| &row[self.written..])
+    }
+
+    /// The kernel took `count` bytes of [`Backlog::next`].
+    pub(super) fn advance(&mut self, count: usize) {
+        self.shrink(count);
+        self.written += count;
+        if self.rows.front().is_some_and(|row| self.written >= row.len()) {
+            self.rows.pop_front();
+            self.written = 0;
+        }
+    }
+
+    /// Drops everything but the rest of the frame that is under way, so that what follows starts
+    /// at a frame's boundary.
+    pub(super) fn keep_frame_under_way(&mut self) {
+        let first = self.rows.pop_front();
+        self.rows.clear();
+        if let Some(mut row) = first {
+            row.truncate(frame::end_of_frame_at(&row, self.written));
+            row.advance(self.written);
+            if !row.is_empty() {
+                self.rows.push_back(row);
+            }
+        }
+        self.written = 0;
+        let left = self.rows.front().map_or(0, Bytes::len);
+        self.shrink(self.bytes - left);
+    }
+
+    fn grow(&mut self, count: usize) {
+        self.bytes += count;
+        self.metrics.backlog_bytes.add(count as u64);
+    }
+
+    fn shrink(&mut self, count: usize) {
+        self.bytes -= count;
+        self.metrics.backlog_bytes.take(count as u64);
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.metrics.backlog_bytes.take(self.bytes as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backlog() -> (Backlog, Arc<Metrics>) {
+        let metrics = Arc::new(Metrics::default());
+        (Backlog::new(Arc::clone(&metrics)), metrics)
+    }
+
+    #[test]
+    fn bytes_come_out_in_order_and_are_counted() {
+        let (mut backlog, metrics) = backlog();
+
+        backlog.push_from(Bytes::from_static(b"abcdef"), 2);
+        backlog.push(Bytes::from_static(b"gh"));
+
+        assert_eq!(metrics.backlog_bytes.get(), 6);
+        assert_eq!(backlog.next(), Some(&b"cdef"[..]));
+        backlog.advance(3);
+        assert_eq!(backlog.next(), Some(&b"f"[..]));
+        backlog.advance(1);
+        assert_eq!(backlog.next(), Some(&b"gh"[..]));
+        drop(backlog);
+        assert_eq!(metrics.backlog_bytes.get(), 0);
+    }
+
+    #[test]
+    fn only_the_frame_under_way_is_kept() {
+        let one = frame::text(&["one"]);
+        let row =
+            Bytes::from([&one[..], &frame::text(&["two"]), &frame::text(&["three"])].concat());
+        let (mut backlog, metrics) = backlog();
+        backlog.push_from(row.clone(), one.len() + 1);
+        backlog.push(row);
+
+        backlog.keep_frame_under_way();
+
+        assert_eq!(backlog.next(), Some(&b"\x03two"[..]));
+        assert_eq!((backlog.bytes(), metrics.backlog_bytes.get()), (4, 4));
+        backlog.advance(4);
+        assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn at_a_boundary_nothing_is_kept() {
+        let one = frame::text(&["one"]);
+        let (mut backlog, _metrics) = backlog();
+        backlog.push(Bytes::from([&one[..], &one[..]].concat()));
+        backlog.advance(one.len());
+
+        backlog.keep_frame_under_way();
+
+        assert!(backlog.is_empty());
+        assert_eq!(backlog.bytes(), 0);
+    }
+}

@@ -1,0 +1,102 @@
+//! Listening sockets: bound as the configuration says, accepting as long as the node lives.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+/// Connections that may wait to be accepted; a herd of browsers comes at once after a restart.
+const WAITING_CONNECTIONS: i32 = 4096;
+
+/// Pause after an accept that failed for lack of something, such as open files.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A bound socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    /// When a failing accept was last said in the log.
+    said: Option<Instant>,
+}
+
+impl Listener {
+    /// Binds `port` on `address`, or on all addresses, IPv4 and IPv6. An unspecified address,
+    /// `0.0.0.0` or `::`, means all, too, as it does in Go.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: the port is taken, or needs rights.
+    pub fn bind(address: Option<IpAddr>, port: u16) -> io::Result<Self> {
+        let socket = match address {
+            Some(address) if !address.is_unspecified() => {
+                bind_one(SocketAddr::new(address, port), false)?
+            }
+            _ => {
+                let all = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
+                match bind_one(all, true) {
+                    Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                        // A machine without IPv6.
+                        bind_one(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), false)?
+                    }
+                    bound => bound?,
+                }
+            }
+        };
+        Ok(Self { socket: TcpListener::from_std(socket.into())?, said: None })
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// The next connection. Goes on when accepting fails, as it does when files run out.
+    pub async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, peer)) => {
+                    // Events are small and shall not wait for more. Fails on dead sockets only.
+                    let _ = stream.set_nodelay(true);
+                    return (stream, peer);
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    if self.said.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
+                        warn!(%error, "cannot accept connections; raise the limit of open files");
+                        self.said = Some(Instant::now());
+                    }
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn bind_one(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if dual_stack {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?; // Or a restart would wait for old connections to time out.
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(WAITING_CONNECTIONS)?;
+    Ok(socket)
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
