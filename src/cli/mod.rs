@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Env;
+use crate::demo::DemoPorts;
 
 /// It failed.
 const FAILED: u8 = 1;
@@ -42,6 +43,18 @@ enum Command {
         after_help = "Example:\n  wavelog_worker serve --config /etc/wavelog_worker/config.yaml"
     )]
     Serve,
+    /// Show it working: a worker in memory, on this machine only, with a page to open.
+    #[command(
+        after_help = "Example:\n  wavelog_worker demo\n\nWithout ports it takes 9000 and 9001, or free ones if those are taken."
+    )]
+    Demo {
+        /// Port of the page and its WebSocket.
+        #[arg(long, value_name = "PORT")]
+        ws_port: Option<u16>,
+        /// Port of the internal API.
+        #[arg(long, value_name = "PORT")]
+        internal_port: Option<u16>,
+    },
     /// Write a commented config.yaml with a fresh secret; never overwrites one.
     #[command(
         after_help = "Example:\n  wavelog_worker init --config /etc/wavelog_worker/config.yaml"
@@ -59,6 +72,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let env: Env<'_> = &|name| std::env::var_os(name);
     let outcome = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(path, env),
+        Command::Demo { ws_port, internal_port } => {
+            serve::demo(DemoPorts { ws: ws_port, internal: internal_port })
+        }
         Command::Init => init::init(path, &mut io::stdout()).map_err(|e| e.to_string()),
         Command::Check => match check::check(path, env, &mut io::stdout()) {
             Ok(code) => return ExitCode::from(code),

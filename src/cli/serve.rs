@@ -1,5 +1,6 @@
 //! `serve`: runs the worker until it is told to end.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use crate::app::App;
 use crate::config::{Config, Env, Loaded};
+use crate::demo::{self, DemoPorts};
 use crate::status::VERSION;
 use crate::telemetry;
 
@@ -32,6 +34,16 @@ pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
         app.run(end_signal()?).await;
         Ok(())
     });
+    runtime.shutdown_timeout(LEFTOVERS);
+    result
+}
+
+/// Runs the demo until SIGTERM or SIGINT.
+pub(super) fn demo(ports: DemoPorts) -> Result<(), String> {
+    raise_file_limit();
+    let runtime = runtime()?;
+    let mut out = io::stdout();
+    let result = runtime.block_on(async { demo::run(ports, end_signal()?, &mut out).await });
     runtime.shutdown_timeout(LEFTOVERS);
     result
 }

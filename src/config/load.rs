@@ -54,7 +54,24 @@ impl Config {
     ///
     /// [`LoadError`] holds every problem, not the first one alone.
     pub fn load(path: Option<&Path>, env: Env<'_>) -> Result<Loaded, LoadError> {
-        let Report { config, problems, risks, .. } = examine(path, env);
+        examine(path, env).loaded()
+    }
+
+    /// Returns the configuration that `env` alone gives, whatever files there are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn from_env(env: Env<'_>) -> Result<Loaded, LoadError> {
+        let mut sources = Sources::default();
+        sources.read_environment(env);
+        sources.report().loaded()
+    }
+}
+
+impl Report {
+    fn loaded(self) -> Result<Loaded, LoadError> {
+        let Self { config, problems, risks, .. } = self;
         match config {
             Some(config) => Ok(Loaded { config, warnings: problems, risks }),
             None => Err(LoadError { problems }),

@@ -1,0 +1,104 @@
+//! `demo`: a worker in memory, on this machine only, that shows itself working.
+//!
+//! Everything a site needs is there in small: [`feed`] plays the PHP application and publishes
+//! contest contacts through the real internal API, [`site`] serves the page with a real token, the
+//! page subscribes as any browser does. Only this module knows that there is a demo.
+
+mod feed;
+mod secret_file;
+mod site;
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use self::secret_file::SecretFile;
+use self::site::Site;
+use crate::app::App;
+use crate::config::{Config, LogLevel};
+use crate::secret::Secret;
+use crate::status::VERSION;
+use crate::telemetry;
+
+/// The topic of the demo.
+const TOPIC: &str = "demo.feed";
+
+/// Ports for the demo; without them the worker's usual ones, or free ones if those are taken.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DemoPorts {
+    /// Port for browsers.
+    pub ws: Option<u16>,
+    /// Port for PHP.
+    pub internal: Option<u16>,
+}
+
+/// Runs the demo until `end` is cancelled; what to open and what to try goes to `out`.
+///
+/// # Errors
+///
+/// One line that says what is wrong and what to do.
+pub async fn run(
+    ports: DemoPorts,
+    end: CancellationToken,
+    out: &mut dyn Write,
+) -> Result<(), String> {
+    let config = config(ports)?;
+    telemetry::start(config.log);
+    let secret = config.secret.clone();
+    let app = App::bind(config).map_err(|error| error.to_string())?;
+    let secret_file = SecretFile::create(&secret).map_err(|error| {
+        format!("cannot write the demo's secret to a temporary file: {error}; set TMPDIR to a folder that you may write to")
+    })?;
+    let site =
+        Arc::new(Site::new(secret.clone(), app.ws_addr(), app.internal_addr(), &secret_file));
+    let feed = tokio::spawn(feed::play(app.internal_addr(), secret, end.clone()));
+    // Who runs the demo without a terminal still has the demo.
+    let _ = introduce(out, app.ws_addr(), &site);
+    let app = app.with_pages(site::pages(site));
+    app.run(end).await;
+    // It was told to end; an error would be a panic of its own.
+    let _ = feed.await;
+    Ok(())
+}
+
+fn introduce(out: &mut dyn Write, ws_addr: SocketAddr, site: &Site) -> io::Result<()> {
+    let curl = site.curl_lines();
+    writeln!(out, "wavelog_worker {VERSION} demo: a worker in memory, on this machine only\n")?;
+    writeln!(out, "  open http://{ws_addr}/\n")?;
+    writeln!(out, "The same from a shell, as PHP does it:\n")?;
+    for line in [&curl.register, &curl.publish, &curl.status] {
+        writeln!(out, "  {line}")?;
+    }
+    writeln!(out, "\nCtrl-C ends it; nothing stays behind.")?;
+    out.flush()
+}
+
+fn config(ports: DemoPorts) -> Result<Config, String> {
+    let secret = fresh_secret()?;
+    let env = |name: &str| match name {
+        "WORKER_SECRET" => Some(secret.expose().into()),
+        "WORKER_WS_BIND" => Some("127.0.0.1".into()),
+        _ => None,
+    };
+    let mut config = Config::from_env(&env).map_err(|error| error.to_string())?.config;
+    let listen = &mut config.listen;
+    listen.ws_port = ports.ws.unwrap_or_else(|| free_or_any(listen.ws_port));
+    listen.internal_port = ports.internal.unwrap_or_else(|| free_or_any(listen.internal_port));
+    config.log.level = LogLevel::Warn;
+    Ok(config)
+}
+
+fn fresh_secret() -> Result<Secret, String> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key)
+        .map_err(|error| format!("the system has no random bytes: {error}"))?;
+    Secret::new(base16ct::lower::encode_string(&key)).map_err(|error| error.to_string())
+}
+
+/// `port` if it is free on loopback, else 0, which takes any free one.
+fn free_or_any(port: u16) -> u16 {
+    let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    if TcpListener::bind(address).is_ok() { port } else { 0 }
+}
