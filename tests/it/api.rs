@@ -2,12 +2,8 @@
 
 use crate::support::{Http, SECRET, Worker, request};
 
-const CALLS: [&str; 4] = [
-    "/internal/register",
-    "/internal/unregister",
-    "/internal/publish",
-    "/internal/push",
-];
+const CALLS: [&str; 4] =
+    ["/internal/register", "/internal/unregister", "/internal/publish", "/internal/push"];
 
 #[test]
 fn register_publish_and_unregister_answer_200_without_a_body() {
@@ -38,33 +34,22 @@ fn push_is_another_name_for_publish() {
 fn publishing_to_an_unknown_topic_is_404() {
     let worker = Worker::start();
 
-    worker
-        .try_publish("session.42", "1")
-        .assert_error(404, "topic not registered\n");
+    worker.try_publish("session.42", "1").assert_error(404, "topic not registered\n");
 }
 
 #[test]
 fn unregistering_an_unknown_topic_is_200() {
     let worker = Worker::start();
 
-    worker
-        .post("/internal/unregister", r#"{"topic":"session.42"}"#)
-        .assert_ok();
+    worker.post("/internal/unregister", r#"{"topic":"session.42"}"#).assert_ok();
 }
 
 #[test]
 fn an_unknown_path_is_404_whatever_the_method_and_the_secret() {
     let worker = Worker::start();
     let mut connection = worker.internal();
-    let paths = [
-        "/",
-        "/internal",
-        "/internal/",
-        "/internal/register/",
-        "/internal/Register",
-        "/ws",
-        "/x",
-    ];
+    let paths =
+        ["/", "/internal", "/internal/", "/internal/register/", "/internal/Register", "/ws", "/x"];
 
     for path in paths {
         for method in ["GET", "POST", "DELETE"] {
@@ -114,18 +99,14 @@ fn a_missing_empty_or_wrong_secret_is_403_before_the_body_is_looked_at() {
     let upper_case = SECRET.to_uppercase();
 
     for path in CALLS {
-        connection
-            .ask(&request("POST", path, &[], b"garbage"))
-            .assert_error(403, "forbidden\n");
+        connection.ask(&request("POST", path, &[], b"garbage")).assert_error(403, "forbidden\n");
         for secret in ["", " ", shorter, &longer, &upper_case] {
             let headers = [("X-Worker-Secret", secret)];
             let answer = connection.ask(&request("POST", path, &headers, b"garbage"));
             answer.assert_error(403, "forbidden\n");
         }
     }
-    connection
-        .ask(&request("GET", "/internal/status", &[], b""))
-        .assert_error(403, "forbidden\n");
+    connection.ask(&request("GET", "/internal/status", &[], b"")).assert_error(403, "forbidden\n");
 }
 
 #[test]
@@ -134,9 +115,7 @@ fn a_refused_secret_does_nothing() {
 
     let headers = [("X-Worker-Secret", "wrong")];
     let body = br#"{"topic":"session.42"}"#;
-    worker
-        .internal()
-        .ask(&request("POST", "/internal/register", &headers, body));
+    worker.internal().ask(&request("POST", "/internal/register", &headers, body));
 
     assert_eq!(worker.status()["registered_topics"], 1);
 }
@@ -147,9 +126,7 @@ fn the_first_of_several_secrets_counts() {
     let mut connection = worker.internal();
     let mut status = |first, second| {
         let headers = [("X-Worker-Secret", first), ("X-Worker-Secret", second)];
-        connection
-            .ask(&request("GET", "/internal/status", &headers, b""))
-            .status
+        connection.ask(&request("GET", "/internal/status", &headers, b"")).status
     };
 
     assert_eq!(status(SECRET, "wrong"), 200);
@@ -163,9 +140,7 @@ fn white_space_around_the_secret_and_the_case_of_the_header_name_do_not_matter()
     let padded = format!(" \t {SECRET} \t ");
 
     let headers = [("x-WORKER-secret", padded.as_str())];
-    let answer = worker
-        .internal()
-        .ask(&request("GET", "/internal/status", &headers, b""));
+    let answer = worker.internal().ask(&request("GET", "/internal/status", &headers, b""));
 
     assert_eq!(answer.status, 200);
 }
@@ -174,12 +149,7 @@ fn white_space_around_the_secret_and_the_case_of_the_header_name_do_not_matter()
 fn the_content_type_of_a_request_does_not_matter() {
     let worker = Worker::start();
 
-    for content_type in [
-        "text/html",
-        "application/json; charset=latin1",
-        "nonsense",
-        "",
-    ] {
+    for content_type in ["text/html", "application/json; charset=latin1", "nonsense", ""] {
         let headers = [("X-Worker-Secret", SECRET), ("Content-Type", content_type)];
         let bytes = request("POST", "/internal/register", &headers, br#"{"topic":"a"}"#);
         worker.internal().ask(&bytes).assert_ok();
@@ -190,9 +160,7 @@ fn the_content_type_of_a_request_does_not_matter() {
 fn a_query_on_a_call_is_ignored() {
     let worker = Worker::start();
 
-    worker
-        .post("/internal/register?topic=other&x=%zz", r#"{"topic":"a"}"#)
-        .assert_ok();
+    worker.post("/internal/register?topic=other&x=%zz", r#"{"topic":"a"}"#).assert_ok();
 
     assert_eq!(worker.try_publish("a", "1").status, 200);
     assert_eq!(worker.try_publish("other", "1").status, 404);
@@ -205,9 +173,7 @@ fn one_connection_serves_many_requests() {
 
     for n in 0..200 {
         let body = format!(r#"{{"topic":"session.{n}"}}"#);
-        connection
-            .ask(&worker.post_request("/internal/register", body))
-            .assert_ok();
+        connection.ask(&worker.post_request("/internal/register", body)).assert_ok();
     }
 
     assert_eq!(worker.status()["registered_topics"], 201);
@@ -218,9 +184,7 @@ fn a_refusal_leaves_the_connection_open_for_the_next_request() {
     let worker = Worker::start();
     let mut connection = worker.internal();
 
-    connection
-        .ask(&request("GET", "/x", &[], b""))
-        .assert_error(404, "404 page not found\n");
+    connection.ask(&request("GET", "/x", &[], b"")).assert_error(404, "404 page not found\n");
     connection
         .ask(&request("GET", "/internal/publish", &[], b""))
         .assert_error(405, "method not allowed\n");
@@ -252,10 +216,7 @@ fn pipelined_requests_are_answered_in_their_order() {
     ];
 
     connection.send(&requests.concat());
-    let statuses: Vec<u16> = requests
-        .iter()
-        .map(|_| connection.answer().status)
-        .collect();
+    let statuses: Vec<u16> = requests.iter().map(|_| connection.answer().status).collect();
 
     assert_eq!(statuses, [404, 200, 200, 405, 200, 404]);
 }
@@ -275,10 +236,7 @@ fn a_request_may_arrive_byte_by_byte() {
 #[test]
 fn chunked_bodies_work() {
     let worker = Worker::start();
-    let headers = [
-        ("X-Worker-Secret", SECRET),
-        ("Transfer-Encoding", "chunked"),
-    ];
+    let headers = [("X-Worker-Secret", SECRET), ("Transfer-Encoding", "chunked")];
     let mut connection = worker.internal();
 
     connection.send(&request("POST", "/internal/register", &headers, b""));
@@ -287,9 +245,7 @@ fn chunked_bodies_work() {
 
     connection.answer().assert_ok();
     worker.try_publish("a.b", "1").assert_ok();
-    connection
-        .ask(&worker.publish_request("a.b", "1"))
-        .assert_ok();
+    connection.ask(&worker.publish_request("a.b", "1")).assert_ok();
 }
 
 #[test]
@@ -307,11 +263,7 @@ fn http_1_0_works() {
     let answer = connection.answer();
 
     answer.assert_ok();
-    assert_eq!(
-        connection.rest(),
-        b"",
-        "without keep-alive the connection ends"
-    );
+    assert_eq!(connection.rest(), b"", "without keep-alive the connection ends");
     worker.try_publish("a", "1").assert_ok();
 }
 
@@ -338,9 +290,7 @@ fn a_client_that_expects_100_continue_with_a_wrong_secret_gets_403_at_once() {
     let head = "POST /internal/register HTTP/1.1\r\nHost: worker\r\nX-Worker-Secret: wrong\r\n\
                 Content-Length: 13\r\nExpect: 100-continue\r\n\r\n";
 
-    connection
-        .ask(head.as_bytes())
-        .assert_error(403, "forbidden\n");
+    connection.ask(head.as_bytes()).assert_error(403, "forbidden\n");
 }
 
 #[test]

@@ -58,10 +58,7 @@ fn the_auth_frame_may_be_binary() {
     let worker = worker();
     let mut socket = worker.open("session.42");
 
-    socket.send(
-        BINARY,
-        auth_frame(&worker.token(1, "session.42")).as_bytes(),
-    );
+    socket.send(BINARY, auth_frame(&worker.token(1, "session.42")).as_bytes());
 
     assert_eq!(socket.next(), Frame::text(AUTH_OK));
 }
@@ -79,8 +76,10 @@ fn the_auth_frame_may_come_in_fragments_with_pings_between() {
     socket.send_raw(&encode(false, 0, CONTINUATION, MASK, second));
     socket.send_raw(&encode(true, 0, CONTINUATION, MASK, third));
 
-    assert_eq!(socket.next(), Frame::pong(b"between"));
-    assert_eq!(socket.next(), Frame::text(AUTH_OK));
+    // Nothing says which of the two answers comes first.
+    let answers = [socket.next(), socket.next()];
+    assert!(answers.contains(&Frame::pong(b"between")), "{answers:?}");
+    assert!(answers.contains(&Frame::text(AUTH_OK)), "{answers:?}");
 }
 
 #[test]
@@ -164,11 +163,9 @@ fn a_first_frame_that_is_no_auth_frame_is_auth_required() {
 fn an_auth_frame_without_a_token_is_auth_required_where_one_is_needed() {
     let worker = worker();
 
-    for text in [
-        r#"{"type":"auth"}"#,
-        r#"{"type":"auth","token":""}"#,
-        r#"{"type":"auth","token":null}"#,
-    ] {
+    for text in
+        [r#"{"type":"auth"}"#, r#"{"type":"auth","token":""}"#, r#"{"type":"auth","token":null}"#]
+    {
         let ending = refusal(&worker, "session.42", text);
         ending.assert_text_then_close(AUTH_REQUIRED, 1008);
     }
@@ -257,14 +254,7 @@ fn a_forged_token_is_unauthorized() {
 fn a_token_for_another_topic_is_unauthorized() {
     let worker = worker();
 
-    for topic in [
-        "session.4",
-        "session.420",
-        "Session.42",
-        "",
-        "feed",
-        "session.42 ",
-    ] {
+    for topic in ["session.4", "session.420", "Session.42", "", "feed", "session.42 "] {
         let token = worker.token(1, topic);
         let ending = refusal(&worker, "session.42", &auth_frame(&token));
         ending.assert_text_then_close(UNAUTHORIZED, 1008);
@@ -289,9 +279,8 @@ fn a_token_is_good_in_the_very_second_in_which_it_expires() {
     // A clock that ticks between minting and reading says nothing; then try again.
     loop {
         let now = unix_now();
-        let token = worker.mint(&format!(
-            r#"{{"user_id":1,"topic":"session.42","expires":{now}}}"#
-        ));
+        let token =
+            worker.mint(&format!(r#"{{"user_id":1,"topic":"session.42","expires":{now}}}"#));
         let mut socket = worker.open("session.42");
         socket.send_text(&auth_frame(&token));
         let answer = socket.next();
@@ -307,9 +296,9 @@ fn a_connection_outlives_its_token() {
     let worker = worker();
     let expires = unix_now() + 2;
     let mut socket = worker.open("session.42");
-    socket.authenticate(&worker.mint(&format!(
-        r#"{{"user_id":1,"topic":"session.42","expires":{expires}}}"#
-    )));
+    socket.authenticate(
+        &worker.mint(&format!(r#"{{"user_id":1,"topic":"session.42","expires":{expires}}}"#)),
+    );
 
     while unix_now() <= expires {
         thread::sleep(Duration::from_millis(50));
@@ -330,9 +319,7 @@ fn a_topic_that_vanished_before_the_auth_frame_is_unauthorized() {
     protected.send_text(&auth_frame(&worker.token(1, "session.42")));
     open.send_text(&auth_frame("any"));
 
-    protected
-        .ending()
-        .assert_text_then_close(UNAUTHORIZED, 1008);
+    protected.ending().assert_text_then_close(UNAUTHORIZED, 1008);
     open.ending().assert_text_then_close(UNAUTHORIZED, 1008);
 }
 
@@ -381,11 +368,7 @@ fn silence_is_a_clean_close_4408_without_an_error_frame() {
     let ending = socket.ending();
 
     ending.assert_only_close(4408);
-    assert!(
-        begin.elapsed() > Duration::from_millis(900),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() > Duration::from_millis(900), "{:?}", begin.elapsed());
     worker.wait_for_counter("auth_timeouts", 1);
 }
 
@@ -454,14 +437,7 @@ fn a_browser_may_leave_before_it_authenticates() {
 #[test]
 fn a_session_id_token_opens_its_session_and_no_other_topic() {
     let worker = worker();
-    for topic in [
-        "session.43",
-        "session.042",
-        "session.",
-        "session.0",
-        "42",
-        "session.-42",
-    ] {
+    for topic in ["session.43", "session.042", "session.", "session.0", "42", "session.-42"] {
         worker.register(topic);
     }
     let login = |session_id: &str, topic: &str| {
@@ -488,11 +464,7 @@ fn a_session_id_token_opens_its_session_and_no_other_topic() {
         ("42.0", "session.42"),
         ("[42]", "session.42"),
     ] {
-        assert_eq!(
-            login(session_id, topic),
-            Frame::text(UNAUTHORIZED),
-            "{session_id} on {topic}"
-        );
+        assert_eq!(login(session_id, topic), Frame::text(UNAUTHORIZED), "{session_id} on {topic}");
     }
 }
 

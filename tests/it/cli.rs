@@ -27,11 +27,7 @@ fn run(config: &str) -> Output {
 /// and the test fails.
 fn finish(command: &mut Command) -> Output {
     use std::process::Stdio;
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = std::time::Instant::now() + crate::support::PATIENCE;
     while child.try_wait().unwrap().is_none() {
         if std::time::Instant::now() > deadline {
@@ -68,11 +64,7 @@ fn start(config: &str, secret: &str) -> Worker {
 /// Whether the worker takes `secret`.
 fn takes(worker: &Worker, secret: &str) -> bool {
     let headers = [("X-Worker-Secret", secret)];
-    worker
-        .internal()
-        .ask(&request("GET", "/internal/status", &headers, b""))
-        .status
-        == 200
+    worker.internal().ask(&request("GET", "/internal/status", &headers, b"")).status == 200
 }
 
 #[test]
@@ -95,11 +87,8 @@ fn the_file_is_named_in_any_of_four_ways() {
 #[test]
 fn without_a_flag_config_yaml_in_the_working_directory_is_read() {
     let directory = TempDir::new().unwrap();
-    fs::write(
-        directory.path().join("config.yaml"),
-        format!("{HARMLESS}worker_secret: {SECRET}\n"),
-    )
-    .unwrap();
+    fs::write(directory.path().join("config.yaml"), format!("{HARMLESS}worker_secret: {SECRET}\n"))
+        .unwrap();
     let mut command = command();
     command.current_dir(directory.path());
 
@@ -115,11 +104,7 @@ fn an_unknown_flag_is_exit_2() {
         assert_eq!(output.status.code(), Some(2), "{flag}");
         assert!(!output.stderr.is_empty());
     }
-    assert_eq!(
-        finish(command().arg("--config")).status.code(),
-        Some(2),
-        "no file given"
-    );
+    assert_eq!(finish(command().arg("--config")).status.code(), Some(2), "no file given");
 }
 
 #[test]
@@ -145,10 +130,7 @@ fn the_32_are_bytes_not_characters() {
 
 #[test]
 fn an_unquoted_secret_that_looks_like_a_number_is_taken_as_its_text() {
-    for secret in [
-        "12345678901234567890123456789012",
-        "01234567890123456789012345678901",
-    ] {
+    for secret in ["12345678901234567890123456789012", "01234567890123456789012345678901"] {
         let worker = start(&format!("worker_secret: {secret}\n"), secret);
         assert!(takes(&worker, secret));
     }
@@ -156,23 +138,11 @@ fn an_unquoted_secret_that_looks_like_a_number_is_taken_as_its_text() {
 
 #[test]
 fn a_broken_file_is_refused() {
-    for text in [
-        "worker_secret: \"never closed\n",
-        "a: [1\n",
-        "\tws_port: 1\n",
-        "{",
-        "- a\n- b\n",
-    ] {
+    for text in ["worker_secret: \"never closed\n", "a: [1\n", "\tws_port: 1\n", "{", "- a\n- b\n"]
+    {
         let output = run(text);
         assert_eq!(output.status.code(), Some(1), "{text}");
-        assert_eq!(
-            String::from_utf8_lossy(&output.stderr)
-                .trim_end()
-                .lines()
-                .count(),
-            1,
-            "{text}"
-        );
+        assert_eq!(String::from_utf8_lossy(&output.stderr).trim_end().lines().count(), 1, "{text}");
     }
 }
 
@@ -184,10 +154,7 @@ fn a_key_given_twice_is_refused() {
 #[test]
 fn values_of_a_wrong_type_are_refused_and_the_key_is_named() {
     for (key, values) in [
-        (
-            "ws_port",
-            &["\"8000\"", "80.5", "abc", "[1]", "-1", "65536"][..],
-        ),
+        ("ws_port", &["\"8000\"", "80.5", "abc", "[1]", "-1", "65536"][..]),
         ("internal_port", &["\"8000\"", "80.5", "true", "{}"]),
         ("topic_ttl", &["[1h]", "{}"]),
         ("ws_bind", &["[127.0.0.1]", "not-an-address"]),
@@ -203,24 +170,16 @@ fn values_of_a_wrong_type_are_refused_and_the_key_is_named() {
 
 #[test]
 fn topic_ttl_is_a_go_duration() {
-    for ttl in [
-        "1h30m", "1.5h", ".5h", "+2h", "500ms", "100us", "100µs", "1.h.5m", "\"24h\"", "1h0.5s",
-    ] {
-        start(
-            &format!("worker_secret: {SECRET}\ntopic_ttl: {ttl}\n"),
-            SECRET,
-        );
+    for ttl in
+        ["1h30m", "1.5h", ".5h", "+2h", "500ms", "100us", "100µs", "1.h.5m", "\"24h\"", "1h0.5s"]
+    {
+        start(&format!("worker_secret: {SECRET}\ntopic_ttl: {ttl}\n"), SECRET);
     }
-    for ttl in [
-        "24", "1.5", "1d", "abc", "h", "1 h", "1h30", "\"1h \"", "1H", "\"-\"",
-    ] {
+    for ttl in ["24", "1.5", "1d", "abc", "h", "1 h", "1h30", "\"1h \"", "1H", "\"-\""] {
         assert_refused(&format!("topic_ttl: {ttl}\n"), &["invalid topic_ttl"]);
     }
     for ttl in ["0", "0s", "-1h", "-0.5s", "0h0m"] {
-        assert_refused(
-            &format!("topic_ttl: {ttl}\n"),
-            &["topic_ttl must be positive"],
-        );
+        assert_refused(&format!("topic_ttl: {ttl}\n"), &["topic_ttl must be positive"]);
     }
 }
 
@@ -242,9 +201,7 @@ fn our_own_keys_are_checked_as_well() {
         ("log_format", "xml"),
     ] {
         let harmless = HARMLESS.replace("log_format: json\n", "");
-        let output = run(&format!(
-            "{harmless}worker_secret: {SECRET}\n{key}: {value}\n"
-        ));
+        let output = run(&format!("{harmless}worker_secret: {SECRET}\n{key}: {value}\n"));
         assert_one_line(&output, &[key]);
     }
     assert_refused("ping_interval: 30s\nidle_timeout: 20s\n", &["idle_timeout"]);
@@ -259,15 +216,10 @@ fn a_bad_redis_url_is_refused() {
 
 #[test]
 fn an_unknown_key_is_warned_about_with_the_nearest_known_one() {
-    let worker = start(
-        &format!("worker_secret: {SECRET}\ntopic_tll: 1h\nfoo: bar\n"),
-        SECRET,
-    );
+    let worker = start(&format!("worker_secret: {SECRET}\ntopic_tll: 1h\nfoo: bar\n"), SECRET);
 
     let warned = |key: &'static str| {
-        worker.wait_for_log(key, |line| {
-            line["level"] == "WARN" && line.to_string().contains(key)
-        })
+        worker.wait_for_log(key, |line| line["level"] == "WARN" && line.to_string().contains(key))
     };
     assert!(warned("topic_tll").to_string().contains("topic_ttl"));
     warned("foo");
@@ -287,10 +239,7 @@ fn empty_and_null_values_keep_the_defaults() {
 
 #[test]
 fn an_empty_internal_bind_is_every_address() {
-    let worker = start(
-        &format!("worker_secret: {SECRET}\ninternal_bind: \"\"\n"),
-        SECRET,
-    );
+    let worker = start(&format!("worker_secret: {SECRET}\ninternal_bind: \"\"\n"), SECRET);
 
     assert!(worker.internal.ip().is_unspecified());
 }
@@ -346,9 +295,7 @@ fn a_busy_port_is_exit_1_and_says_so() {
 /// Runs in an empty directory with these variables and no flag.
 fn with_environment(variables: &[(&str, &str)], directory: &Path) -> Command {
     let mut command = command();
-    command
-        .current_dir(directory)
-        .envs(variables.iter().copied());
+    command.current_dir(directory).envs(variables.iter().copied());
     command
 }
 
@@ -383,17 +330,10 @@ fn the_environment_overrides_the_file() {
 #[test]
 fn an_empty_variable_is_ignored() {
     let directory = TempDir::new().unwrap();
-    fs::write(
-        directory.path().join("config.yaml"),
-        format!("{HARMLESS}worker_secret: {SECRET}\n"),
-    )
-    .unwrap();
+    fs::write(directory.path().join("config.yaml"), format!("{HARMLESS}worker_secret: {SECRET}\n"))
+        .unwrap();
     let command = with_environment(
-        &[
-            ("WORKER_SECRET", ""),
-            ("WORKER_WS_PORT", ""),
-            ("WORKER_TOPIC_TTL", ""),
-        ],
+        &[("WORKER_SECRET", ""), ("WORKER_WS_PORT", ""), ("WORKER_TOPIC_TTL", "")],
         directory.path(),
     );
 
@@ -437,15 +377,9 @@ fn a_missing_file_is_fine_when_the_environment_has_the_secret() {
     command.args(["--config", "missing.yaml"]);
 
     // Without a file the log is text for people.
-    let mut child = command
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
-    let listening = lines
-        .by_ref()
-        .map_while(Result::ok)
-        .find(|line| line.contains("listening"));
+    let listening = lines.by_ref().map_while(Result::ok).find(|line| line.contains("listening"));
 
     child.kill().unwrap();
     child.wait().unwrap();
@@ -456,18 +390,11 @@ fn a_missing_file_is_fine_when_the_environment_has_the_secret() {
 fn a_missing_file_without_a_secret_in_the_environment_is_refused() {
     let directory = TempDir::new().unwrap();
 
-    let output = finish(
-        command()
-            .current_dir(directory.path())
-            .args(["--config", "missing.yaml"]),
-    );
+    let output = finish(command().current_dir(directory.path()).args(["--config", "missing.yaml"]));
 
     assert_one_line(&output, &[]);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        stderr.contains("worker_secret") || stderr.contains("missing.yaml"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("worker_secret") || stderr.contains("missing.yaml"), "{stderr}");
 }
 
 #[test]

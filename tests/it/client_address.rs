@@ -11,11 +11,8 @@ fn client(worker: &Worker, headers: &str) -> String {
     let nth = |line: &serde_json::Value| line["level"] == "INFO" && line["client"].is_string();
     crate::support::until("the log line of a refused login", || {
         let log = worker.log();
-        let mut new = log[lines..]
-            .iter()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        new.find(nth)
-            .map(|line: serde_json::Value| line["client"].as_str().unwrap().to_owned())
+        let mut new = log[lines..].iter().filter_map(|line| serde_json::from_str(line).ok());
+        new.find(nth).map(|line: serde_json::Value| line["client"].as_str().unwrap().to_owned())
     })
 }
 
@@ -39,10 +36,7 @@ fn behind_a_trusted_proxy_it_is_the_rightmost_address_that_is_not_trusted() {
     for (forwarded, expected) in [
         ("203.0.113.7", "203.0.113.7"),
         ("203.0.113.7, 10.0.0.1", "203.0.113.7"),
-        (
-            "1.2.3.4, 203.0.113.7, 192.168.1.1, 172.16.0.1, 127.0.0.1",
-            "203.0.113.7",
-        ),
+        ("1.2.3.4, 203.0.113.7, 192.168.1.1, 172.16.0.1, 127.0.0.1", "203.0.113.7"),
         ("evil, 203.0.113.7", "203.0.113.7"),
         ("2001:db8::1", "2001:db8::1"),
         ("  203.0.113.7  ", "203.0.113.7"),
@@ -76,13 +70,7 @@ fn without_forwarded_for_it_is_the_real_ip() {
 fn what_is_no_address_becomes_a_question_mark() {
     let worker = worker("");
 
-    for forged in [
-        "evil",
-        "203.0.113.7, \"}{\\",
-        "203.0.113.7, <script>",
-        "999.1.1.1",
-        "1.2.3",
-    ] {
+    for forged in ["evil", "203.0.113.7, \"}{\\", "203.0.113.7, <script>", "999.1.1.1", "1.2.3"] {
         let header = format!("X-Forwarded-For: {forged}\r\n");
         assert_eq!(client(&worker, &header), "?", "{forged}");
     }
@@ -95,10 +83,7 @@ fn what_is_no_address_becomes_a_question_mark() {
 fn headers_of_a_peer_that_is_not_trusted_are_ignored() {
     let worker = worker("trusted_proxies: [\"192.0.2.0/24\"]\n");
 
-    assert_eq!(
-        client(&worker, "X-Forwarded-For: 203.0.113.7\r\n"),
-        "127.0.0.1"
-    );
+    assert_eq!(client(&worker, "X-Forwarded-For: 203.0.113.7\r\n"), "127.0.0.1");
     assert_eq!(client(&worker, "X-Real-IP: 203.0.113.7\r\n"), "127.0.0.1");
 }
 

@@ -10,9 +10,7 @@ use crate::support::{Answer, Socket, Worker, hex, mint, request, unhex};
 
 /// A file of golden cases.
 fn golden(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("contract")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("contract").join(name);
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -22,9 +20,7 @@ fn secret(golden: &Value) -> &str {
 
 /// The text of a field.
 fn text<'a>(case: &'a Value, field: &str) -> &'a str {
-    case[field]
-        .as_str()
-        .unwrap_or_else(|| panic!("no text {field} in {case}"))
+    case[field].as_str().unwrap_or_else(|| panic!("no text {field} in {case}"))
 }
 
 fn cases<'a>(golden: &'a Value, list: &str) -> &'a [Value] {
@@ -73,9 +69,7 @@ fn the_worker_knows_the_users_of_the_golden_tokens() {
     let worker = Worker::with_secret(secret(&golden), "");
     let mut failures = Vec::new();
 
-    let accepted = cases(&golden, "cases")
-        .iter()
-        .filter(|case| case["accepted"] == true);
+    let accepted = cases(&golden, "cases").iter().filter(|case| case["accepted"] == true);
     for case in accepted {
         let topic = text(case, "topic");
         worker.register(topic);
@@ -87,10 +81,7 @@ fn the_worker_knows_the_users_of_the_golden_tokens() {
         let clients = worker.status()["connected_clients"].as_u64();
         let expected = if user_id > 0 { 1 } else { 2 };
         if !answer.contains("auth_ok") || clients != Some(expected) {
-            failures.push(format!(
-                "{}: {answer}, {clients:?} clients",
-                text(case, "name")
-            ));
+            failures.push(format!("{}: {answer}, {clients:?} clients", text(case, "name")));
         }
     }
 
@@ -104,11 +95,7 @@ fn the_golden_tokens_are_made_as_they_say() {
     for case in cases(&golden, "cases") {
         let name = text(case, "name");
         if case["signed"] == true {
-            assert_eq!(
-                mint(text(case, "claims"), secret(&golden)),
-                text(case, "token"),
-                "{name}"
-            );
+            assert_eq!(mint(text(case, "claims"), secret(&golden)), text(case, "token"), "{name}");
         }
         if let Some(fields) = case["fields"].as_object() {
             let claims: Value = serde_json::from_str(text(case, "claims")).unwrap();
@@ -152,12 +139,7 @@ fn the_worker_pushes_the_golden_frames() {
 
     for case in cases(&golden, "pushes") {
         worker.publish("a", text(case, "payload"));
-        assert_eq!(
-            socket.next().as_text(),
-            Some(text(case, "frame")),
-            "{}",
-            text(case, "name")
-        );
+        assert_eq!(socket.next().as_text(), Some(text(case, "frame")), "{}", text(case, "name"));
     }
 }
 
@@ -167,21 +149,11 @@ fn the_golden_frames_mean_what_they_say() {
     let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
 
     for case in cases(&golden, "server") {
-        assert_eq!(
-            parse(text(case, "frame")),
-            case["means"],
-            "{}",
-            text(case, "name")
-        );
+        assert_eq!(parse(text(case, "frame")), case["means"], "{}", text(case, "name"));
     }
     for case in cases(&golden, "pushes") {
         let frame = parse(text(case, "frame"));
-        assert_eq!(
-            frame["payload"],
-            parse(text(case, "payload")),
-            "{}",
-            text(case, "name")
-        );
+        assert_eq!(frame["payload"], parse(text(case, "payload")), "{}", text(case, "name"));
         if let Some(go_frame) = case["go_frame"].as_str() {
             assert_eq!(parse(go_frame), frame, "{}", text(case, "name"));
         }
@@ -197,16 +169,8 @@ fn the_worker_sends_status_frames_with_the_golden_keys() {
     socket.send_text(r#"{"type":"status"}"#);
     let frame = socket.next();
 
-    let payload = frame
-        .as_text()
-        .unwrap()
-        .split_once(r#""payload":"#)
-        .unwrap()
-        .1;
-    assert_keys(
-        payload.strip_suffix('}').unwrap(),
-        &golden["status_payload_keys"],
-    );
+    let payload = frame.as_text().unwrap().split_once(r#""payload":"#).unwrap().1;
+    assert_keys(payload.strip_suffix('}').unwrap(), &golden["status_payload_keys"]);
 }
 
 #[test]
@@ -220,30 +184,18 @@ fn the_worker_answers_the_golden_requests() {
         for topic in given {
             worker.register(topic.as_str().unwrap());
         }
-        let mut subscriber = case["delivers"]["topic"]
-            .as_str()
-            .map(|topic| worker.subscribe(topic));
+        let mut subscriber =
+            case["delivers"]["topic"].as_str().map(|topic| worker.subscribe(topic));
 
         let answer = worker.internal().ask(&request_of(case));
 
         assert_answer(&answer, &case["answer"]);
         if let Some(subscriber) = &mut subscriber {
-            assert_eq!(
-                subscriber.next().as_text(),
-                Some(text(&case["delivers"], "frame"))
-            );
+            assert_eq!(subscriber.next().as_text(), Some(text(&case["delivers"], "frame")));
         }
-        for (topic, requires) in case["then_requires_token"]
-            .as_object()
-            .into_iter()
-            .flatten()
-        {
+        for (topic, requires) in case["then_requires_token"].as_object().into_iter().flatten() {
             let (_, answer) = answer_to(&worker, topic, r#"{"type":"auth","token":"x"}"#);
-            assert_eq!(
-                answer.contains("unauthorized"),
-                requires == true,
-                "{topic}: {answer}"
-            );
+            assert_eq!(answer.contains("unauthorized"), requires == true, "{topic}: {answer}");
         }
         forget_all_topics(&worker);
     }
@@ -291,10 +243,7 @@ fn assert_keys(text: &str, expected: &Value) {
 fn forget_all_topics(worker: &Worker) {
     let document = worker.get("/internal/status?topics=1").json();
     let topics = document["topic_list"].as_array().into_iter().flatten();
-    for topic in topics
-        .filter_map(Value::as_str)
-        .filter(|topic| *topic != "worker.status")
-    {
+    for topic in topics.filter_map(Value::as_str).filter(|topic| *topic != "worker.status") {
         worker.unregister(topic);
     }
 }

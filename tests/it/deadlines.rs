@@ -117,12 +117,7 @@ fn a_chunked_body_that_stalls_is_ended_and_counted() {
 fn a_second_half_request_on_a_connection_is_ended_as_the_first_would_be() {
     let worker = Worker::with(QUICK);
     let mut connection = worker.public();
-    assert_eq!(
-        connection
-            .ask(b"GET / HTTP/1.1\r\nHost: worker\r\n\r\n")
-            .status,
-        404
-    );
+    assert_eq!(connection.ask(b"GET / HTTP/1.1\r\nHost: worker\r\n\r\n").status, 404);
     let begin = Instant::now();
 
     connection.send(b"GET /ws?topic=a HTTP/1.1\r\nHost: wor");
@@ -148,11 +143,7 @@ fn half_open_connections_hold_up_nobody() {
     worker.publish("a", "1");
 
     assert_eq!(socket.next_push(), "1");
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -160,10 +151,7 @@ fn a_slow_but_timely_request_is_served() {
     let worker = Worker::with("request_timeout: 3s\n");
     let mut connection = worker.internal();
 
-    for part in worker
-        .post_request("/internal/register", r#"{"topic":"a"}"#)
-        .chunks(20)
-    {
+    for part in worker.post_request("/internal/register", r#"{"topic":"a"}"#).chunks(20) {
         connection.send(part);
         thread::sleep(Duration::from_millis(50));
     }

@@ -254,10 +254,7 @@ fn many_pings_at_once_are_answered_in_order_or_by_the_latest() {
     while last != Some(99) {
         let pong = socket.next();
         assert_eq!(pong.opcode, PONG);
-        assert!(
-            last < pong.payload.first().copied(),
-            "{pong:?} after {last:?}"
-        );
+        assert!(last < pong.payload.first().copied(), "{pong:?} after {last:?}");
         last = pong.payload.first().copied();
     }
     socket.assert_quiet();
@@ -298,23 +295,16 @@ fn an_empty_close_frame_is_answered_with_a_close_frame() {
 
     for ending in endings(&worker, &frame(CLOSE, b"")) {
         assert_eq!(ending.frames, []);
-        assert!(
-            matches!(ending.close, Some((None | Some(1000), _))),
-            "{ending:?}"
-        );
+        assert!(matches!(ending.close, Some((None | Some(1000), _))), "{ending:?}");
         assert!(!ending.reset);
     }
 }
 
 #[test]
 fn bad_close_codes_are_1002() {
-    let codes = [
-        0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 9999, 65535,
-    ];
-    let breaches: Vec<Vec<u8>> = codes
-        .into_iter()
-        .map(|code| frame(CLOSE, &close_payload(code, "")))
-        .collect();
+    let codes = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 9999, 65535];
+    let breaches: Vec<Vec<u8>> =
+        codes.into_iter().map(|code| frame(CLOSE, &close_payload(code, ""))).collect();
 
     assert_all_refused(&breaches, 1002);
 }

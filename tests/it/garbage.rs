@@ -23,11 +23,7 @@ fn assert_survived(worker: &Worker, bytes: &[u8]) {
         }
         let rest = connection.rest();
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1."), "{rest:?}");
-        assert!(
-            !rest.starts_with(b"HTTP/1.1 200"),
-            "{:?}",
-            String::from_utf8_lossy(&rest)
-        );
+        assert!(!rest.starts_with(b"HTTP/1.1 200"), "{:?}", String::from_utf8_lossy(&rest));
     }
 }
 
@@ -105,10 +101,8 @@ fn a_request_with_very_many_headers_is_answered_or_refused() {
 #[test]
 fn random_bytes_on_both_ports_are_survived() {
     let worker = Worker::with("request_timeout: 2s\n");
-    let mut runner = TestRunner::new(Config {
-        failure_persistence: None,
-        ..Config::with_cases(64)
-    });
+    let mut runner =
+        TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(64) });
 
     let bytes = vec(any::<u8>(), 0..600);
     runner
@@ -125,19 +119,13 @@ fn random_bytes_on_both_ports_are_survived() {
 fn random_bytes_after_the_upgrade_are_survived() {
     let worker = Worker::with("auth_timeout: 2s\n");
     worker.register("a");
-    let mut runner = TestRunner::new(Config {
-        failure_persistence: None,
-        ..Config::with_cases(64)
-    });
+    let mut runner =
+        TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(64) });
 
     let strategy = (any::<bool>(), vec(any::<u8>(), 0..600));
     runner
         .run(&strategy, |(authenticated, bytes)| {
-            let mut socket = if authenticated {
-                worker.subscribe("a")
-            } else {
-                worker.open("a")
-            };
+            let mut socket = if authenticated { worker.subscribe("a") } else { worker.open("a") };
             if socket.try_send_raw(&bytes).is_ok() {
                 socket.finish_sending();
             }
@@ -154,33 +142,20 @@ fn random_bytes_after_the_upgrade_are_survived() {
 fn random_frames_after_the_upgrade_are_survived() {
     let worker = Worker::with("auth_timeout: 2s\n");
     worker.register("a");
-    let mut runner = TestRunner::new(Config {
-        failure_persistence: None,
-        ..Config::with_cases(64)
-    });
+    let mut runner =
+        TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(64) });
 
     let masks = proptest::option::weighted(0.95, any::<[u8; 4]>());
     let reserved = prop_oneof![9 => Just(0_u8), 1 => 1..8_u8];
     let opcodes =
         prop_oneof![9 => Just(0_u8), 9 => Just(1), 9 => Just(2), 9 => 8..11_u8, 1 => 0..16_u8];
-    let frame = (
-        any::<bool>(),
-        reserved,
-        opcodes,
-        masks,
-        vec(any::<u8>(), 0..300),
-    )
-        .prop_map(|(fin, reserved, opcode, mask, payload)| {
-            encode(fin, reserved, opcode, mask, &payload)
-        });
+    let frame = (any::<bool>(), reserved, opcodes, masks, vec(any::<u8>(), 0..300)).prop_map(
+        |(fin, reserved, opcode, mask, payload)| encode(fin, reserved, opcode, mask, &payload),
+    );
     let strategy = (any::<bool>(), vec(frame, 1..20));
     runner
         .run(&strategy, |(authenticated, frames)| {
-            let mut socket = if authenticated {
-                worker.subscribe("a")
-            } else {
-                worker.open("a")
-            };
+            let mut socket = if authenticated { worker.subscribe("a") } else { worker.open("a") };
             if socket.try_send_raw(&frames.concat()).is_ok() {
                 socket.finish_sending();
             }

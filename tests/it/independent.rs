@@ -17,34 +17,20 @@ type Client = WebSocketStream<TcpStream>;
 /// Connects as a browser does, without authenticating.
 async fn connect(worker: &Worker, topic: &str) -> Result<Client, Error> {
     let stream = TcpStream::connect(worker.ws).await.unwrap();
-    client_async(format!("ws://{}/ws?topic={topic}", worker.ws), stream)
-        .await
-        .map(|(ws, _)| ws)
+    client_async(format!("ws://{}/ws?topic={topic}", worker.ws), stream).await.map(|(ws, _)| ws)
 }
 
 /// The next message.
 async fn next(client: &mut Client) -> Message {
-    timeout(PATIENCE, client.next())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap()
+    timeout(PATIENCE, client.next()).await.unwrap().unwrap().unwrap()
 }
 
 /// Connects and authenticates.
 async fn subscribe(worker: &Worker, topic: &str) -> Client {
     let mut client = connect(worker, topic).await.unwrap();
     let token = worker.token(1, topic);
-    client
-        .send(Message::text(format!(
-            r#"{{"type":"auth","token":"{token}"}}"#
-        )))
-        .await
-        .unwrap();
-    assert_eq!(
-        next(&mut client).await,
-        Message::text(r#"{"type":"auth_ok"}"#)
-    );
+    client.send(Message::text(format!(r#"{{"type":"auth","token":"{token}"}}"#))).await.unwrap();
+    assert_eq!(next(&mut client).await, Message::text(r#"{"type":"auth_ok"}"#));
     client
 }
 
@@ -107,18 +93,12 @@ async fn a_close_is_shaken_hands_on() {
     worker.register("a");
     let mut client = subscribe(&worker, "a").await;
 
-    let close = CloseFrame {
-        code: CloseCode::Normal,
-        reason: "done".into(),
-    };
+    let close = CloseFrame { code: CloseCode::Normal, reason: "done".into() };
     client.close(Some(close)).await.unwrap();
 
     let answer = next(&mut client).await;
     assert!(matches!(&answer, Message::Close(Some(frame)) if frame.code == CloseCode::Normal));
-    assert!(
-        timeout(PATIENCE, client.next()).await.unwrap().is_none(),
-        "a clean end"
-    );
+    assert!(timeout(PATIENCE, client.next()).await.unwrap().is_none(), "a clean end");
     worker.wait_for_sockets(0);
 }
 
@@ -128,19 +108,13 @@ async fn a_refusal_is_an_error_frame_and_a_close_frame() {
     worker.register("a");
     let mut client = connect(&worker, "a").await.unwrap();
 
-    client
-        .send(Message::text(r#"{"type":"auth","token":"x"}"#))
-        .await
-        .unwrap();
+    client.send(Message::text(r#"{"type":"auth","token":"x"}"#)).await.unwrap();
 
     let error = r#"{"type":"error","code":"unauthorized","message":"invalid or expired token"}"#;
     assert_eq!(next(&mut client).await, Message::text(error));
     let close = next(&mut client).await;
     assert!(matches!(&close, Message::Close(Some(frame)) if frame.code == CloseCode::Policy));
-    assert!(
-        timeout(PATIENCE, client.next()).await.unwrap().is_none(),
-        "a clean end"
-    );
+    assert!(timeout(PATIENCE, client.next()).await.unwrap().is_none(), "a clean end");
 }
 
 #[tokio::test]
@@ -149,14 +123,9 @@ async fn an_unknown_topic_is_a_failed_handshake_with_404() {
 
     let error = connect(&worker, "unknown").await.unwrap_err();
 
-    let Error::Http(answer) = error else {
-        panic!("{error}")
-    };
+    let Error::Http(answer) = error else { panic!("{error}") };
     assert_eq!(answer.status(), 404);
-    assert_eq!(
-        answer.body().as_deref(),
-        Some(&b"topic not registered\n"[..])
-    );
+    assert_eq!(answer.body().as_deref(), Some(&b"topic not registered\n"[..]));
 }
 
 #[tokio::test]
@@ -183,9 +152,6 @@ async fn a_client_that_was_away_subscribes_again_and_receives() {
         worker.publish("a", &n.to_string());
         let text = format!(r#"{{"type":"push","payload":{n}}}"#);
         assert_eq!(next(&mut client).await, Message::text(text));
-        timeout(Duration::from_secs(5), client.close(None))
-            .await
-            .unwrap()
-            .unwrap();
+        timeout(Duration::from_secs(5), client.close(None)).await.unwrap().unwrap();
     }
 }

@@ -47,17 +47,10 @@ fn a_socket_from_which_nothing_comes_is_ended_without_a_close_frame_and_counted(
 
     let ending = socket.ending();
 
-    assert!(
-        begin.elapsed() > Duration::from_millis(1900),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() > Duration::from_millis(1900), "{:?}", begin.elapsed());
     assert!(ending.close.is_none(), "{ending:?}");
     assert!(!ending.frames.is_empty());
-    assert!(
-        ending.frames.iter().all(|frame| *frame == Frame::ping()),
-        "{ending:?}"
-    );
+    assert!(ending.frames.iter().all(|frame| *frame == Frame::ping()), "{ending:?}");
     worker.wait_for_counter("dead_peers", 1);
     worker.wait_for_sockets(0);
 }
@@ -90,11 +83,7 @@ fn pushes_to_a_dead_peer_do_not_keep_it_alive() {
         thread::sleep(Duration::from_millis(50));
     }
 
-    assert!(
-        begin.elapsed() > Duration::from_millis(1900),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() > Duration::from_millis(1900), "{:?}", begin.elapsed());
     assert!(socket.ending().close.is_none());
 }
 
@@ -113,9 +102,7 @@ fn a_socket_that_broke_off_in_the_middle_of_a_frame_is_dead_in_time() {
 #[test]
 fn many_sockets_are_pinged_each_in_its_interval() {
     let worker = worker("ping_interval: 1s\nidle_timeout: 4s\n");
-    let mut sockets: Vec<Socket> = (0..200)
-        .map(|user| worker.subscribe_as(user, "a"))
-        .collect();
+    let mut sockets: Vec<Socket> = (0..200).map(|user| worker.subscribe_as(user, "a")).collect();
 
     for _ in 0..3 {
         for socket in &mut sockets {

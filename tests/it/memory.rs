@@ -15,29 +15,16 @@ fn raise_open_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
-    let enough = limit
-        .maximum
-        .is_none_or(|maximum| maximum as usize > SOCKETS + 2000);
-    assert!(
-        enough,
-        "needs a hard limit of open files above {}",
-        SOCKETS + 2000
-    );
+    let enough = limit.maximum.is_none_or(|maximum| maximum as usize > SOCKETS + 2000);
+    assert!(enough, "needs a hard limit of open files above {}", SOCKETS + 2000);
 }
 
 /// Authenticated sockets, opened by four threads.
 fn open(worker: &Worker, count: usize) -> Vec<Socket> {
     thread::scope(|scope| {
-        let share = || {
-            (0..count / 4)
-                .map(|_| worker.subscribe("session.42"))
-                .collect::<Vec<_>>()
-        };
+        let share = || (0..count / 4).map(|_| worker.subscribe("session.42")).collect::<Vec<_>>();
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(share)).collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })
 }
 
@@ -45,7 +32,7 @@ fn open(worker: &Worker, count: usize) -> Vec<Socket> {
 fn an_idle_authenticated_socket_costs_at_most_1500_bytes() {
     let _alone = alone();
     raise_open_files();
-    let worker = Worker::with("ping_interval: 10m\nidle_timeout: 20m\n");
+    let worker = Worker::start();
     worker.register("session.42");
     // What is set up once is no cost of a socket.
     drop(open(&worker, 100));

@@ -7,9 +7,7 @@ use crate::support::{BINARY, Socket, TEXT, Worker};
 
 /// Reads `count` pushes of numbers.
 fn numbers(socket: &mut Socket, count: usize) -> Vec<u64> {
-    (0..count)
-        .map(|_| socket.next_push().parse().unwrap())
-        .collect()
+    (0..count).map(|_| socket.next_push().parse().unwrap()).collect()
 }
 
 #[test]
@@ -151,9 +149,8 @@ fn one_publisher_is_heard_in_its_order() {
     let mut sockets: Vec<Socket> = (0..3).map(|user| worker.subscribe_as(user, "a")).collect();
     let mut publisher = worker.internal();
 
-    let requests: Vec<Vec<u8>> = (0..500)
-        .map(|n| worker.publish_request("a", &n.to_string()))
-        .collect();
+    let requests: Vec<Vec<u8>> =
+        (0..500).map(|n| worker.publish_request("a", &n.to_string())).collect();
     publisher.send(&requests.concat());
     for _ in &requests {
         publisher.answer().assert_ok();
@@ -170,9 +167,8 @@ fn one_publisher_is_heard_in_its_order() {
 fn assert_turns_are_heard_in_order(subscribers: i64) {
     let worker = Worker::start();
     worker.register("a");
-    let mut sockets: Vec<Socket> = (0..subscribers)
-        .map(|user| worker.subscribe_as(user, "a"))
-        .collect();
+    let mut sockets: Vec<Socket> =
+        (0..subscribers).map(|user| worker.subscribe_as(user, "a")).collect();
     let mut publishers = [worker.internal(), worker.internal()];
 
     for n in 0..100 {
@@ -201,9 +197,8 @@ fn assert_all_hear_the_same_order(subscribers: i64) {
     const EACH: u64 = 100;
     let worker = Worker::start();
     worker.register("a");
-    let mut sockets: Vec<Socket> = (0..subscribers)
-        .map(|user| worker.subscribe_as(user, "a"))
-        .collect();
+    let mut sockets: Vec<Socket> =
+        (0..subscribers).map(|user| worker.subscribe_as(user, "a")).collect();
 
     thread::scope(|scope| {
         for publisher in 0..4 {
@@ -212,9 +207,7 @@ fn assert_all_hear_the_same_order(subscribers: i64) {
             scope.spawn(move || {
                 for n in 0..EACH {
                     let payload = (publisher * EACH + n).to_string();
-                    connection
-                        .ask(&worker.publish_request("a", &payload))
-                        .assert_ok();
+                    connection.ask(&worker.publish_request("a", &payload)).assert_ok();
                 }
             });
         }
@@ -224,10 +217,7 @@ fn assert_all_hear_the_same_order(subscribers: i64) {
     for publisher in 0..4 {
         let range = publisher * EACH..(publisher + 1) * EACH;
         let heard = first.iter().copied().filter(|n| range.contains(n));
-        assert!(
-            heard.eq(range.clone()),
-            "publisher {publisher} was heard out of order"
-        );
+        assert!(heard.eq(range.clone()), "publisher {publisher} was heard out of order");
     }
     for socket in &mut sockets[1..] {
         assert_eq!(numbers(socket, first.len()), first);
@@ -267,24 +257,17 @@ fn nothing_is_lost_while_neighbours_come_and_go() {
         }
         let mut publisher = worker.internal();
         for n in 0..PUBLISHES {
-            publisher
-                .ask(&worker.publish_request("a", &n.to_string()))
-                .assert_ok();
+            publisher.ask(&worker.publish_request("a", &n.to_string())).assert_ok();
         }
         done.store(true, Ordering::Relaxed);
         // Lets the neighbour go that may wait for one more push.
         while worker.status()["connected_sockets"] != stable.len() {
-            publisher
-                .ask(&worker.publish_request("a", &PUBLISHES.to_string()))
-                .assert_ok();
+            publisher.ask(&worker.publish_request("a", &PUBLISHES.to_string())).assert_ok();
         }
     });
 
     for socket in &mut stable {
-        assert_eq!(
-            numbers(socket, PUBLISHES),
-            (0..PUBLISHES as u64).collect::<Vec<_>>()
-        );
+        assert_eq!(numbers(socket, PUBLISHES), (0..PUBLISHES as u64).collect::<Vec<_>>());
     }
 }
 

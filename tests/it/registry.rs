@@ -10,10 +10,7 @@ const NOT_REGISTERED: (u16, &str) = (404, "topic not registered\n");
 
 /// Status of a request for a WebSocket on `topic`, without upgrading.
 fn ws_status(worker: &Worker, topic: &str) -> u16 {
-    worker
-        .public()
-        .ask(&request("GET", &format!("/ws?topic={topic}"), &[], b""))
-        .status
+    worker.public().ask(&request("GET", &format!("/ws?topic={topic}"), &[], b"")).status
 }
 
 #[test]
@@ -103,21 +100,15 @@ fn a_topic_expires_after_its_ttl_and_leaves_its_subscribers_in_place() {
 
     // Publishing does not renew: this loop ends although it publishes all the time.
     let mut published = 0;
-    until("the topic to expire", || {
-        match worker.try_publish("a", "1").status {
-            200 => {
-                published += 1;
-                None
-            }
-            _ => Some(()),
+    until("the topic to expire", || match worker.try_publish("a", "1").status {
+        200 => {
+            published += 1;
+            None
         }
+        _ => Some(()),
     });
 
-    assert!(
-        begin.elapsed() > Duration::from_millis(900),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() > Duration::from_millis(900), "{:?}", begin.elapsed());
     assert_eq!(ws_status(&worker, "a"), 404);
     for _ in 0..published {
         assert_eq!(socket.next_push(), "1");
@@ -165,9 +156,7 @@ fn worker_status_never_expires() {
     let worker = Worker::with("topic_ttl: 200ms\n");
     worker.register("a");
 
-    until("a to expire", || {
-        (worker.try_publish("a", "1").status == 404).then_some(())
-    });
+    until("a to expire", || (worker.try_publish("a", "1").status == 404).then_some(()));
     until("a second without worker.status expiring", || {
         assert_eq!(ws_status(&worker, "worker.status"), 400);
         (worker.status()["uptime"] != "0s").then_some(())
@@ -227,10 +216,5 @@ fn many_topics_are_registered_quickly_and_all_of_them_work() {
         worker.publish(&topic, "1");
         assert_eq!(socket.next_push(), "1");
     }
-    assert_eq!(
-        worker
-            .try_publish(&format!("session.{TOPICS}"), "1")
-            .brief(),
-        NOT_REGISTERED
-    );
+    assert_eq!(worker.try_publish(&format!("session.{TOPICS}"), "1").brief(), NOT_REGISTERED);
 }

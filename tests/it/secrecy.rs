@@ -19,13 +19,8 @@ fn no_secret_no_token_and_no_payload_is_ever_logged() {
     let mut refused = worker.open("session.42");
     refused.send_text(&format!(r#"{{"type":"auth","token":"{forged}"}}"#));
     refused.ending();
-    let wrong = [(
-        "X-Worker-Secret",
-        "a-wrong-secret-that-somebody-typed-wrong",
-    )];
-    worker
-        .internal()
-        .ask(&request("POST", "/internal/publish", &wrong, b"{}"));
+    let wrong = [("X-Worker-Secret", "a-wrong-secret-that-somebody-typed-wrong")];
+    worker.internal().ask(&request("POST", "/internal/publish", &wrong, b"{}"));
     let body = format!(r#"{{"topic":"{SECRET}-no-json"#);
     worker.post("/internal/publish", body);
     worker.wait_for_log("the refused login", |line| line["client"].is_string());
@@ -65,9 +60,6 @@ fn every_line_of_a_json_log_is_a_json_object_with_message_and_level() {
 
     for line in worker.log() {
         let parsed: serde_json::Value = serde_json::from_str(&line).expect(&line);
-        assert!(
-            parsed["message"].is_string() && parsed["level"].is_string(),
-            "{line}"
-        );
+        assert!(parsed["message"].is_string() && parsed["level"].is_string(), "{line}");
     }
 }

@@ -19,11 +19,7 @@ fn assert_ends_in_time(worker: &mut Worker, signal: Signal) {
     let status = worker.wait_for_exit();
 
     assert_eq!(status.code(), Some(0), "{:#?}", worker.log());
-    assert!(
-        begin.elapsed() < BOUND,
-        "the end took {:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < BOUND, "the end took {:?}", begin.elapsed());
 }
 
 #[test]
@@ -63,13 +59,10 @@ fn a_browser_that_does_not_answer_the_close_does_not_delay_the_end() {
 fn what_was_published_before_the_end_arrives_before_the_close() {
     let mut worker = Worker::start();
     worker.register("a");
-    let mut sockets: Vec<Socket> = (0..100)
-        .map(|user| worker.subscribe_as(user, "a"))
-        .collect();
+    let mut sockets: Vec<Socket> = (0..100).map(|user| worker.subscribe_as(user, "a")).collect();
 
-    let requests: Vec<u8> = (0..50)
-        .flat_map(|n| worker.publish_request("a", &n.to_string()))
-        .collect();
+    let requests: Vec<u8> =
+        (0..50).flat_map(|n| worker.publish_request("a", &n.to_string())).collect();
     let mut publisher = worker.internal();
     publisher.send(&requests);
     for _ in 0..50 {
@@ -79,9 +72,8 @@ fn what_was_published_before_the_end_arrives_before_the_close() {
     assert_ends_in_time(&mut worker, Signal::TERM);
 
     for ending in endings.join().unwrap() {
-        let pushes: Vec<Frame> = (0..50)
-            .map(|n| Frame::text(&format!(r#"{{"type":"push","payload":{n}}}"#)))
-            .collect();
+        let pushes: Vec<Frame> =
+            (0..50).map(|n| Frame::text(&format!(r#"{{"type":"push","payload":{n}}}"#))).collect();
         assert_eq!(ending.frames, pushes);
         assert_eq!(ending.code(), Some(1001));
     }
@@ -93,9 +85,7 @@ fn the_end_is_in_time_under_load_with_stalled_and_half_open_peers() {
     worker.register("a");
     worker.register("stalled");
     let mut readers: Vec<Socket> = (0..50).map(|user| worker.subscribe_as(user, "a")).collect();
-    let stalled: Vec<Socket> = (0..5)
-        .map(|user| worker.subscribe_as(user, "stalled"))
-        .collect();
+    let stalled: Vec<Socket> = (0..5).map(|user| worker.subscribe_as(user, "stalled")).collect();
     let large = format!("\"{}\"", "x".repeat(900_000));
     for _ in 0..12 {
         worker.publish("stalled", &large);
@@ -125,22 +115,13 @@ fn the_end_is_in_time_under_load_with_stalled_and_half_open_peers() {
                         _ => break,
                     }
                 }
-                assert!(
-                    ending.load(Ordering::Relaxed),
-                    "stopped after {served} publishes"
-                );
+                assert!(ending.load(Ordering::Relaxed), "stopped after {served} publishes");
             });
         }
         for socket in &mut readers {
             scope.spawn(move || {
                 let end = socket.ending();
-                assert_eq!(
-                    end.code(),
-                    Some(1001),
-                    "{:?} after {}",
-                    end.close,
-                    end.frames.len()
-                );
+                assert_eq!(end.code(), Some(1001), "{:?} after {}", end.close, end.frames.len());
             });
         }
         while worker.counter("publishes") < 500 {

@@ -65,11 +65,7 @@ fn a_browser_that_does_not_take_its_close_is_reset_soon() {
     let begin = Instant::now();
     worker.wait_for_sockets(0);
 
-    assert!(
-        begin.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     assert_eq!(worker.counter("backlog_bytes"), 0);
     // Its last bytes cannot have reached it, because it had room for none.
     thread::sleep(Duration::from_millis(1500));
@@ -114,11 +110,7 @@ fn a_browser_that_takes_nothing_for_the_write_timeout_is_closed_with_4008() {
         assert_numbered(&lively.next_push(), n, LENGTH);
     }
     worker.wait_for_counter("slow_closes", 1);
-    assert!(
-        begin.elapsed() > Duration::from_millis(900),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() > Duration::from_millis(900), "{:?}", begin.elapsed());
     let ending = stalled.ending();
 
     assert_eq!(ending.code(), Some(4008), "{:?}", ending.close);
@@ -143,10 +135,7 @@ fn a_browser_that_reads_slowly_but_steadily_is_not_closed() {
         let until = read + 3 * MIB / 2;
         while read < until {
             let count = slow.read_some(until - read);
-            assert_ne!(
-                count, 0,
-                "the worker ended the connection after {read} bytes"
-            );
+            assert_ne!(count, 0, "the worker ended the connection after {read} bytes");
             read += count;
         }
         thread::sleep(Duration::from_millis(200));

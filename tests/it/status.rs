@@ -40,19 +40,13 @@ fn uptime_is_a_go_duration_in_whole_seconds() {
 
     let mut seen = Vec::new();
     while seen.last().is_none_or(|last| last != "2s") {
-        let uptime = worker.get("/internal/status").json()["uptime"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let uptime = worker.get("/internal/status").json()["uptime"].as_str().unwrap().to_owned();
         if seen.last() != Some(&uptime) {
             seen.push(uptime);
         }
     }
 
-    assert!(
-        ["0s", "1s", "2s"].map(String::from).ends_with(&seen),
-        "{seen:?}"
-    );
+    assert!(["0s", "1s", "2s"].map(String::from).ends_with(&seen), "{seen:?}");
 }
 
 #[test]
@@ -80,12 +74,8 @@ fn topics_1_adds_the_lists_before_cluster_nodes() {
         ]
     );
     let document = answer.json();
-    let mut topics: Vec<&str> = document["topic_list"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
+    let mut topics: Vec<&str> =
+        document["topic_list"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     topics.sort_unstable();
     assert_eq!(topics, ["a", "b", "worker.status"]);
     assert_eq!(document["active_topic_list"], json!(["b"]));
@@ -112,31 +102,13 @@ fn the_lists_come_only_if_the_first_topics_parameter_is_exactly_1() {
         document.get("topic_list").is_some()
     };
 
-    for query in [
-        "?topics=1",
-        "?x=y&topics=1",
-        "?topics=1&topics=0",
-        "?topics=%31",
-    ] {
+    for query in ["?topics=1", "?x=y&topics=1", "?topics=1&topics=0", "?topics=%31"] {
         assert!(has_list(query), "{query}");
     }
-    for query in [
-        "",
-        "?",
-        "?topics",
-        "?topics=",
-        "?topics=0",
-        "?topics=true",
-        "?topics=01",
-    ] {
+    for query in ["", "?", "?topics", "?topics=", "?topics=0", "?topics=true", "?topics=01"] {
         assert!(!has_list(query), "{query}");
     }
-    for query in [
-        "?topics=0&topics=1",
-        "?Topics=1",
-        "?topics=1x",
-        "?topics=1+",
-    ] {
+    for query in ["?topics=0&topics=1", "?Topics=1", "?topics=1x", "?topics=1+"] {
         assert!(!has_list(query), "{query}");
     }
 }
@@ -171,10 +143,7 @@ fn counters_come_last_and_only_if_asked_for() {
     }
     let shared = plain.text().split("\"registered_topics\"").nth(1).unwrap();
     let shared = shared.trim_end().trim_end_matches('}');
-    assert!(
-        asked.text().contains(&format!("{shared},\"")),
-        "the ordinary fields stay as they are"
-    );
+    assert!(asked.text().contains(&format!("{shared},\"")), "the ordinary fields stay as they are");
     assert!(with_lists.json()["counters"].is_object());
     assert!(with_lists.json()["topic_list"].is_array());
 }
@@ -231,14 +200,8 @@ fn only_authenticated_sockets_count() {
     waiting.authenticate(&worker.token(1, "a"));
     let after = worker.status();
 
-    assert_eq!(
-        (&before["connected_sockets"], &before["active_topics"]),
-        (&json!(0), &json!(0))
-    );
-    assert_eq!(
-        (&after["connected_sockets"], &after["active_topics"]),
-        (&json!(1), &json!(1))
-    );
+    assert_eq!((&before["connected_sockets"], &before["active_topics"]), (&json!(0), &json!(0)));
+    assert_eq!((&after["connected_sockets"], &after["active_topics"]), (&json!(1), &json!(1)));
     assert_eq!(after["connected_clients"], 1);
 }
 
@@ -260,10 +223,7 @@ fn a_socket_that_leaves_is_no_longer_counted() {
     worker.wait_for_sockets(0);
 
     let status = worker.status();
-    assert_eq!(
-        (&status["connected_clients"], &status["active_topics"]),
-        (&json!(0), &json!(0))
-    );
+    assert_eq!((&status["connected_clients"], &status["active_topics"]), (&json!(0), &json!(0)));
 }
 
 #[test]

@@ -83,9 +83,8 @@ fn requests_soon_after_an_answer_are_dropped_and_do_not_prolong_the_pause() {
 #[test]
 fn the_pause_is_kept_for_each_socket_by_itself() {
     let worker = Worker::start();
-    let mut sockets: Vec<Socket> = (0..5)
-        .map(|user| worker.subscribe_as(user, "worker.status"))
-        .collect();
+    let mut sockets: Vec<Socket> =
+        (0..5).map(|user| worker.subscribe_as(user, "worker.status")).collect();
 
     for socket in &mut sockets {
         socket.send_text(REQUEST);
@@ -98,15 +97,7 @@ fn anything_else_on_worker_status_is_ignored() {
     let worker = Worker::start();
     let mut socket = worker.subscribe("worker.status");
 
-    for text in [
-        "",
-        "{}",
-        "status",
-        "[]",
-        r#"{"type":"Status"}"#,
-        r#"{"type":1}"#,
-        "{",
-    ] {
+    for text in ["", "{}", "status", "[]", r#"{"type":"Status"}"#, r#"{"type":1}"#, "{"] {
         socket.send_text(text);
         socket.assert_quiet();
     }
@@ -134,12 +125,7 @@ fn a_status_request_instead_of_the_auth_frame_is_refused() {
     socket.send_text(REQUEST);
 
     let ending = socket.ending();
-    assert!(
-        ending.frames[0]
-            .as_text()
-            .unwrap()
-            .contains("auth_required")
-    );
+    assert!(ending.frames[0].as_text().unwrap().contains("auth_required"));
     assert_eq!(ending.code(), Some(1008));
 }
 

@@ -22,12 +22,7 @@ impl Strace {
     fn attach(worker: &Worker) -> Self {
         let report = NamedTempFile::new().unwrap();
         let mut child = Command::new("strace")
-            .args([
-                "-c",
-                "-f",
-                "-e",
-                "trace=sendto,write,writev,sendmsg,sendmmsg",
-            ])
+            .args(["-c", "-f", "-e", "trace=sendto,write,writev,sendmsg,sendmmsg"])
             .args(["-p", &worker.pid().to_string(), "-o"])
             .arg(report.path())
             .stderr(Stdio::piped())
@@ -51,11 +46,7 @@ impl Strace {
             let columns: Vec<&str> = line.split_whitespace().collect();
             let last = *columns.last()?;
             let send = ["sendto", "write", "writev", "sendmsg", "sendmmsg"].contains(&last);
-            if send {
-                columns.get(3)?.parse::<u64>().ok()
-            } else {
-                None
-            }
+            if send { columns.get(3)?.parse::<u64>().ok() } else { None }
         };
         report.lines().filter_map(calls).sum()
     }
@@ -63,11 +54,9 @@ impl Strace {
 
 /// A worker whose sockets are not pinged during the test, and the sockets.
 fn audience() -> (Worker, Vec<Socket>) {
-    let worker = Worker::with("ping_interval: 10m\nidle_timeout: 20m\n");
+    let worker = Worker::start();
     worker.register("a");
-    let sockets = (0..SOCKETS)
-        .map(|user| worker.subscribe_as(user as i64, "a"))
-        .collect();
+    let sockets = (0..SOCKETS).map(|user| worker.subscribe_as(user as i64, "a")).collect();
     (worker, sockets)
 }
 
@@ -101,10 +90,7 @@ fn a_paced_delivery_is_one_send_and_wakes_no_task() {
     let per_delivery = calls as f64 / deliveries as f64;
     println!("{per_delivery:.4} send calls for each of {deliveries} deliveries");
     assert!(calls >= deliveries, "strace saw only {calls} calls");
-    assert!(
-        per_delivery <= 1.02,
-        "{per_delivery} send calls for each delivery"
-    );
+    assert!(per_delivery <= 1.02, "{per_delivery} send calls for each delivery");
     let after = worker.status()["counters"].clone();
     let grown = |name: &str| after[name].as_u64().unwrap() - before[name].as_u64().unwrap();
     assert_eq!(grown("deliveries"), deliveries);
@@ -119,9 +105,7 @@ fn a_burst_takes_far_fewer_sends_than_deliveries() {
     let (worker, mut sockets) = audience();
     let mut publishers = [worker.internal(), worker.internal()];
     let payload = r#"{"event":"qso_updated","id":1234567,"call":"DL1ABC","band":"20m"}"#;
-    let requests = worker
-        .publish_request("a", payload)
-        .repeat(PUBLISHES as usize / 2);
+    let requests = worker.publish_request("a", payload).repeat(PUBLISHES as usize / 2);
     let wakeups = worker.counter("session_wakeups");
 
     let strace = Strace::attach(&worker);
@@ -141,10 +125,7 @@ fn a_burst_takes_far_fewer_sends_than_deliveries() {
     let deliveries = PUBLISHES * SOCKETS;
     let per_delivery = calls as f64 / deliveries as f64;
     println!("{per_delivery:.4} send calls for each of {deliveries} deliveries");
-    assert!(
-        per_delivery < 0.33,
-        "{per_delivery} send calls for each delivery"
-    );
+    assert!(per_delivery < 0.33, "{per_delivery} send calls for each delivery");
     worker.wait_for_counter("deliveries", deliveries);
     assert_eq!(worker.counter("deliveries"), deliveries);
     assert_eq!(worker.counter("session_wakeups"), wakeups);

@@ -41,10 +41,7 @@ impl Http {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self {
-            stream,
-            unread: Vec::new(),
-        }
+        Self { stream, unread: Vec::new() }
     }
 
     /// Sends `bytes` as they are.
@@ -74,14 +71,12 @@ impl Http {
     ///
     /// If the connection ends before.
     pub fn answer(&mut self) -> Answer {
-        self.try_answer(true)
-            .expect("the connection ended without an answer")
+        self.try_answer(true).expect("the connection ended without an answer")
     }
 
     /// Reads the next answer to a `HEAD` request, which has no body.
     pub fn answer_to_head(&mut self) -> Answer {
-        self.try_answer(false)
-            .expect("the connection ended without an answer")
+        self.try_answer(false).expect("the connection ended without an answer")
     }
 
     /// Reads the next answer, or `None` if the connection ends before it is complete.
@@ -99,19 +94,12 @@ impl Http {
         let head: Vec<u8> = self.unread.drain(..head_end).collect();
         let (status, headers) = parse_head(&head);
 
-        let mut answer = Answer {
-            status,
-            headers,
-            body: Vec::new(),
-        };
+        let mut answer = Answer { status, headers, body: Vec::new() };
         let bodyless = !with_body || status < 200 || status == 204 || status == 304;
         if bodyless {
             return Some(answer);
         }
-        if answer
-            .header("Transfer-Encoding")
-            .is_some_and(|value| value == "chunked")
-        {
+        if answer.header("Transfer-Encoding").is_some_and(|value| value == "chunked") {
             answer.body = self.chunked_body()?;
         } else if let Some(length) = answer.header("Content-Length") {
             let length = length.parse().unwrap();
@@ -180,10 +168,7 @@ impl Answer {
     /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         let same = |(key, _): &&(String, String)| key.eq_ignore_ascii_case(name);
-        self.headers
-            .iter()
-            .find(same)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(same).map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
@@ -204,15 +189,9 @@ impl Answer {
     /// Checks that this is an error as Go's `http.Error` writes it.
     pub fn assert_error(&self, status: u16, body: &str) {
         assert_eq!(self.brief(), (status, body));
-        assert_eq!(
-            self.header("Content-Type"),
-            Some("text/plain; charset=utf-8")
-        );
+        assert_eq!(self.header("Content-Type"), Some("text/plain; charset=utf-8"));
         assert_eq!(self.header("X-Content-Type-Options"), Some("nosniff"));
-        assert_eq!(
-            self.header("Content-Length"),
-            Some(body.len().to_string().as_str())
-        );
+        assert_eq!(self.header("Content-Length"), Some(body.len().to_string().as_str()));
         assert_eq!(self.header("Allow"), None);
     }
 
@@ -227,10 +206,7 @@ fn parse_head(head: &[u8]) -> (u16, Vec<(String, String)>) {
     let text = std::str::from_utf8(head).unwrap();
     let mut lines = text.trim_end().split("\r\n");
     let status_line = lines.next().unwrap();
-    assert!(
-        status_line.starts_with("HTTP/1."),
-        "not a status line: {status_line}"
-    );
+    assert!(status_line.starts_with("HTTP/1."), "not a status line: {status_line}");
     let status = status_line.split(' ').nth(1).unwrap().parse().unwrap();
     let header = |line: &str| {
         let (name, value) = line.split_once(':').unwrap();
@@ -240,14 +216,9 @@ fn parse_head(head: &[u8]) -> (u16, Vec<(String, String)>) {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 fn is_deadline(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -43,8 +43,5 @@ pub fn unhex(text: &str) -> Vec<u8> {
 
 /// Unix time in seconds.
 pub fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }

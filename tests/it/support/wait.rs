@@ -28,7 +28,5 @@ pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 /// while the returned guard lives.
 pub fn alone() -> MutexGuard<'static, ()> {
     static HEAVY: Mutex<()> = Mutex::new(());
-    HEAVY
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    HEAVY.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -1,7 +1,9 @@
 //! One worker process for one test: started on free ports, ended with the test.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::{env, fs, thread};
@@ -13,7 +15,7 @@ use tempfile::TempDir;
 use super::{Answer, Http, Socket, claims, mint, request, until};
 
 /// The secret of every worker that is not given another one.
-pub const SECRET: &str = "secret-of-the-integration-tests-0123456789";
+pub const SECRET: &str = "8f1d3c5b7a9e0246-of-the-integration-tests";
 
 /// A running worker. Dropping it kills the process, and fails the test if a task of it panicked.
 pub struct Worker {
@@ -63,11 +65,15 @@ impl Worker {
         Self::launch(SECRET, ws_port, more_config)
     }
 
+    /// No pings unless the test asks for them: one could come between any two frames.
     fn launch(secret: &str, ws_port: u16, more_config: &str) -> Self {
-        let config = format!(
+        let mut config = format!(
             "ws_port: {ws_port}\nws_bind: 127.0.0.1\ninternal_port: 0\n\
              worker_secret: \"{secret}\"\nlog_format: json\n{more_config}"
         );
+        if !more_config.contains("ping_interval") {
+            config += "ping_interval: 10m\nidle_timeout: 20m\n";
+        }
         Self::from_config(&config, secret)
     }
 
@@ -76,6 +82,7 @@ impl Worker {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("worker.yaml");
         fs::write(&path, config).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         let mut command = command();
         command.arg("--config").arg(&path);
         Self::from_command(command, directory, secret)
@@ -83,21 +90,13 @@ impl Worker {
 
     /// Starts a worker by `command`, which has to ask for JSON logs; `directory` lives as long.
     pub fn from_command(mut command: Command, directory: TempDir, secret: &str) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Log::default();
         collect(&log, child.stdout.take().unwrap());
         collect(&log, child.stderr.take().unwrap());
         let listening = until("the worker to listen", || {
             let ended = child.try_wait().unwrap();
-            assert!(
-                ended.is_none(),
-                "the worker ended ({ended:?}): {:#?}",
-                log.lock().unwrap()
-            );
+            assert!(ended.is_none(), "the worker ended ({ended:?}): {:#?}", log.lock().unwrap());
             find(&log, |line| line["message"] == "listening")
         });
         let address = |field: &str| listening[field].as_str().unwrap().parse().unwrap();
@@ -128,12 +127,7 @@ impl Worker {
 
     /// The bytes of a `POST` with the secret.
     pub fn post_request(&self, path: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
-        request(
-            "POST",
-            path,
-            &[("X-Worker-Secret", &self.secret)],
-            body.as_ref(),
-        )
+        request("POST", path, &[("X-Worker-Secret", &self.secret)], body.as_ref())
     }
 
     /// Posts `body` with the secret, over a connection of its own, as PHP does.
@@ -157,15 +151,13 @@ impl Worker {
     /// Registers `topic` as an open one.
     pub fn register_open(&self, topic: &str) {
         let topic = serde_json::to_string(topic).unwrap();
-        self.post("/internal/register", format!(r#"{{"topic":{topic}}}"#))
-            .assert_ok();
+        self.post("/internal/register", format!(r#"{{"topic":{topic}}}"#)).assert_ok();
     }
 
     /// Unregisters `topic`.
     pub fn unregister(&self, topic: &str) {
         let topic = serde_json::to_string(topic).unwrap();
-        self.post("/internal/unregister", format!(r#"{{"topic":{topic}}}"#))
-            .assert_ok();
+        self.post("/internal/unregister", format!(r#"{{"topic":{topic}}}"#)).assert_ok();
     }
 
     /// Publishes `payload`, given as JSON text, and checks that it was taken.
@@ -197,9 +189,7 @@ impl Worker {
 
     /// Waits until the counter is at least `least`.
     pub fn wait_for_counter(&self, name: &str, least: u64) {
-        until(&format!("{name} to reach {least}"), || {
-            (self.counter(name) >= least).then_some(())
-        });
+        until(&format!("{name} to reach {least}"), || (self.counter(name) >= least).then_some(()));
     }
 
     /// Waits until as many sockets are connected.
@@ -249,10 +239,7 @@ impl Worker {
     /// A field of `/proc/PID/status` that is a size, in bytes.
     pub fn memory(&self, field: &str) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(&format!("{field}:")))
-            .unwrap();
+        let line = text.lines().find(|line| line.starts_with(&format!("{field}:"))).unwrap();
         let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kib * 1024
     }
@@ -274,10 +261,7 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let panicked = self
-            .log()
-            .into_iter()
-            .find(|line| line.contains("panicked at"));
+        let panicked = self.log().into_iter().find(|line| line.contains("panicked at"));
         if let Some(line) = panicked.filter(|_| !thread::panicking()) {
             panic!("the worker panicked: {line}");
         }
@@ -306,17 +290,12 @@ fn collect(log: &Log, stream: impl Read + Send + 'static) {
     thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n') {
             let Ok(line) = line else { break };
-            log.lock()
-                .unwrap()
-                .push(String::from_utf8_lossy(&line).into_owned());
+            log.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
         }
     });
 }
 
 fn find(log: &Log, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
     let lines = log.lock().unwrap();
-    lines
-        .iter()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .find(wanted)
+    lines.iter().filter_map(|line| serde_json::from_str(line).ok()).find(wanted)
 }

@@ -76,12 +76,7 @@ pub fn encode(
     }
     let key = mask.unwrap_or_default();
     bytes.extend(mask.iter().flatten());
-    bytes.extend(
-        payload
-            .iter()
-            .zip(key.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
+    bytes.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
     bytes
 }
 
@@ -108,53 +103,27 @@ pub fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
         126..=0xffff => 4,
         _ => 10,
     };
-    assert_eq!(
-        header, shortest,
-        "length {length} is not written in the shortest form"
-    );
+    assert_eq!(header, shortest, "length {length} is not written in the shortest form");
     let end = header + usize::try_from(length).unwrap();
     let payload = bytes.get(header..end)?.to_vec();
     let (fin, reserved, opcode) = (first & 0x80 != 0, first >> 4 & 7, first & 0xf);
-    Some((
-        Frame {
-            fin,
-            reserved,
-            opcode,
-            payload,
-        },
-        end,
-    ))
+    Some((Frame { fin, reserved, opcode, payload }, end))
 }
 
 impl Frame {
     /// A whole text frame.
     pub fn text(text: &str) -> Self {
-        Self {
-            fin: true,
-            reserved: 0,
-            opcode: TEXT,
-            payload: text.as_bytes().to_vec(),
-        }
+        Self { fin: true, reserved: 0, opcode: TEXT, payload: text.as_bytes().to_vec() }
     }
 
     /// A pong.
     pub fn pong(payload: &[u8]) -> Self {
-        Self {
-            fin: true,
-            reserved: 0,
-            opcode: PONG,
-            payload: payload.to_vec(),
-        }
+        Self { fin: true, reserved: 0, opcode: PONG, payload: payload.to_vec() }
     }
 
     /// An empty ping, as the worker sends them.
     pub fn ping() -> Self {
-        Self {
-            fin: true,
-            reserved: 0,
-            opcode: PING,
-            payload: Vec::new(),
-        }
+        Self { fin: true, reserved: 0, opcode: PING, payload: Vec::new() }
     }
 
     /// The payload as text, if this is a whole text frame without reserved bits.
@@ -167,17 +136,9 @@ impl Frame {
 impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let start = String::from_utf8_lossy(&self.payload[..self.payload.len().min(200)]);
-        let Self {
-            fin,
-            reserved,
-            opcode,
-            payload,
-        } = self;
+        let Self { fin, reserved, opcode, payload } = self;
         let length = payload.len();
-        write!(
-            f,
-            "Frame(fin {fin}, reserved {reserved}, opcode {opcode}, {length} B: {start})"
-        )
+        write!(f, "Frame(fin {fin}, reserved {reserved}, opcode {opcode}, {length} B: {start})")
     }
 }
 
@@ -222,10 +183,7 @@ impl Socket {
         let connection = answer.header("Connection").map(str::to_ascii_lowercase);
         assert_eq!(connection.as_deref(), Some("upgrade"));
         // RFC 6455, section 1.3, gives this answer to this key.
-        assert_eq!(
-            answer.header("Sec-WebSocket-Accept"),
-            Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
-        );
+        assert_eq!(answer.header("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
         assert_eq!(answer.header("Sec-WebSocket-Extensions"), None);
         assert_eq!(answer.header("Sec-WebSocket-Protocol"), None);
         let (stream, unread) = http.into_parts();
@@ -277,9 +235,7 @@ impl Socket {
     /// The payload text of the next frame, which has to be a push.
     pub fn next_push(&mut self) -> String {
         let frame = self.next();
-        let text = frame
-            .as_text()
-            .unwrap_or_else(|| panic!("not a text frame: {frame:?}"));
+        let text = frame.as_text().unwrap_or_else(|| panic!("not a text frame: {frame:?}"));
         let payload = text
             .strip_prefix(r#"{"type":"push","payload":"#)
             .and_then(|rest| rest.strip_suffix('}'))
@@ -300,25 +256,15 @@ impl Socket {
     ///
     /// If the end does not come within [`PATIENCE`].
     pub fn ending(&mut self) -> Ending {
-        let mut ending = Ending {
-            frames: Vec::new(),
-            close: None,
-            reset: false,
-        };
+        let mut ending = Ending { frames: Vec::new(), close: None, reset: false };
         loop {
             while let Some((frame, length)) = parse(&self.unread) {
                 self.unread.drain(..length);
-                assert!(
-                    ending.close.is_none(),
-                    "{frame:?} came after the close frame"
-                );
+                assert!(ending.close.is_none(), "{frame:?} came after the close frame");
                 if frame.opcode == CLOSE {
                     // The worker may have ended already; that is no fault.
                     let _ = self.try_send_raw(&super::frame(CLOSE, &frame.payload));
-                    let code = frame
-                        .payload
-                        .first_chunk()
-                        .map(|code| u16::from_be_bytes(*code));
+                    let code = frame.payload.first_chunk().map(|code| u16::from_be_bytes(*code));
                     let reason = frame.payload.get(2..).unwrap_or_default().to_vec();
                     ending.close = Some((code, String::from_utf8(reason).unwrap()));
                 } else {
@@ -364,10 +310,8 @@ impl Socket {
                 Ok(count)
             }
             Err(error) => {
-                let deadline = matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                );
+                let deadline =
+                    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
                 assert!(!deadline, "nothing came within {PATIENCE:?}");
                 Err(error)
             }
