@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    BINARY, CONTINUATION, Ending, Frame, PING, Socket, TEXT, Worker, claims, close_payload, encode,
-    frame, mint, unix_now,
+    BINARY, CLOSE, CONTINUATION, Ending, Frame, PING, Socket, TEXT, Worker, claims, close_payload,
+    encode, frame, mint, unix_now,
 };
 
 const AUTH_OK: &str = r#"{"type":"auth_ok"}"#;
@@ -425,11 +425,38 @@ fn an_authenticated_socket_is_not_bound_by_the_time_to_authenticate() {
 }
 
 #[test]
+fn what_stands_around_the_auth_frame_in_the_same_packet_is_heard() {
+    let worker = worker();
+    let auth = frame(TEXT, auth_frame(&worker.token(1, "session.42")).as_bytes());
+    let answers = |before: &[u8], after: &[u8]| {
+        let mut socket = worker.open("session.42");
+        socket.send_raw(&[before, &auth, after].concat());
+        let answers = [socket.next(), socket.next()];
+        assert!(answers.contains(&Frame::text(AUTH_OK)), "{answers:?}");
+        socket.assert_quiet();
+        answers
+    };
+
+    let ping = frame(PING, b"beside");
+    assert!(answers(&ping, b"").contains(&Frame::pong(b"beside")));
+    assert!(answers(b"", &ping).contains(&Frame::pong(b"beside")));
+    let mut socket = worker.open("session.42");
+    socket.send_raw(&[auth.clone(), frame(CLOSE, &close_payload(1000, ""))].concat());
+    socket.ending().assert_text_then_close(AUTH_OK, 1000);
+    let mut socket = worker.open("session.42");
+    socket.send_raw(&[auth.clone(), encode(true, 1, TEXT, MASK, b"x")].concat());
+    socket.ending().assert_text_then_close(AUTH_OK, 1002);
+    let mut socket = worker.open("session.42");
+    socket.send_raw(&[auth.clone(), frame(TEXT, &[b'x'; 4097])].concat());
+    socket.ending().assert_text_then_close(AUTH_OK, 1009);
+}
+
+#[test]
 fn a_browser_may_leave_before_it_authenticates() {
     let worker = worker();
     let mut socket = worker.open("session.42");
 
-    socket.send(crate::support::CLOSE, &close_payload(1001, ""));
+    socket.send(CLOSE, &close_payload(1001, ""));
 
     socket.ending().assert_only_close(1001);
 }

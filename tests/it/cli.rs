@@ -175,11 +175,18 @@ fn topic_ttl_is_a_go_duration() {
     {
         start(&format!("worker_secret: {SECRET}\ntopic_ttl: {ttl}\n"), SECRET);
     }
-    for ttl in ["24", "1.5", "1d", "abc", "h", "1 h", "1h30", "\"1h \"", "1H", "\"-\""] {
+    for ttl in ["24", "1.5", "1d", "abc", "h", "1 h", "1h30", "1H", "\"-\""] {
         assert_refused(&format!("topic_ttl: {ttl}\n"), &["invalid topic_ttl"]);
     }
     for ttl in ["0", "0s", "-1h", "-0.5s", "0h0m"] {
         assert_refused(&format!("topic_ttl: {ttl}\n"), &["topic_ttl must be positive"]);
+    }
+}
+
+#[test]
+fn white_space_around_a_duration_is_refused_as_go_does() {
+    for ttl in ["\"1h \"", "\" 1h\""] {
+        assert_refused(&format!("topic_ttl: {ttl}\n"), &["invalid topic_ttl"]);
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod api;
 mod auth;
+mod busy;
 mod cli;
 mod client_address;
 mod contract;

@@ -1,58 +1,10 @@
 //! What a delivery costs in system calls and wake-ups, counted by `strace`.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::NamedTempFile;
-
-use crate::support::{Socket, Worker, alone};
+use crate::support::{Socket, Strace, Worker, alone};
 
 const SOCKETS: u64 = 1000;
 
-/// A running `strace -c` on the sends of a worker.
-struct Strace {
-    child: Child,
-    report: NamedTempFile,
-}
-
-impl Strace {
-    /// Attaches to all threads of the worker.
-    fn attach(worker: &Worker) -> Self {
-        let report = NamedTempFile::new().unwrap();
-        let mut child = Command::new("strace")
-            .args(["-c", "-f", "-e", "trace=sendto,write,writev,sendmsg,sendmmsg"])
-            .args(["-p", &worker.pid().to_string(), "-o"])
-            .arg(report.path())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("this test needs strace");
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut lines = lines.map_while(Result::ok);
-        let attached = lines.find(|line| line.contains("attached"));
-        assert!(attached.is_some(), "strace may not attach to the worker");
-        Self { child, report }
-    }
-
-    /// Detaches, and returns how many calls there were.
-    fn count(mut self) -> u64 {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::INT).unwrap();
-        self.child.wait().unwrap();
-        let report = fs::read_to_string(self.report.path()).unwrap();
-        println!("{report}");
-        let calls = |line: &str| {
-            let columns: Vec<&str> = line.split_whitespace().collect();
-            let last = *columns.last()?;
-            let send = ["sendto", "write", "writev", "sendmsg", "sendmmsg"].contains(&last);
-            if send { columns.get(3)?.parse::<u64>().ok() } else { None }
-        };
-        report.lines().filter_map(calls).sum()
-    }
-}
-
-/// A worker whose sockets are not pinged during the test, and the sockets.
+/// A worker and the sockets that listen to it.
 fn audience() -> (Worker, Vec<Socket>) {
     let worker = Worker::start();
     worker.register("a");
@@ -79,12 +31,12 @@ fn a_paced_delivery_is_one_send_and_wakes_no_task() {
     all_hear(&mut sockets, payload);
     let before = worker.status()["counters"].clone();
 
-    let strace = Strace::attach(&worker);
+    let strace = Strace::count_sends(&worker);
     for _ in 0..PUBLISHES {
         publisher.ask(&request).assert_ok();
         all_hear(&mut sockets, payload);
     }
-    let calls = strace.count();
+    let calls = strace.finish();
 
     let deliveries = PUBLISHES * SOCKETS;
     let per_delivery = calls as f64 / deliveries as f64;
@@ -108,7 +60,7 @@ fn a_burst_takes_far_fewer_sends_than_deliveries() {
     let requests = worker.publish_request("a", payload).repeat(PUBLISHES as usize / 2);
     let wakeups = worker.counter("session_wakeups");
 
-    let strace = Strace::attach(&worker);
+    let strace = Strace::count_sends(&worker);
     for publisher in &mut publishers {
         publisher.send(&requests);
     }
@@ -120,7 +72,7 @@ fn a_burst_takes_far_fewer_sends_than_deliveries() {
     for _ in 0..PUBLISHES {
         all_hear(&mut sockets, payload);
     }
-    let calls = strace.count();
+    let calls = strace.finish();
 
     let deliveries = PUBLISHES * SOCKETS;
     let per_delivery = calls as f64 / deliveries as f64;

@@ -11,15 +11,21 @@ use std::process::Command;
 #[rustfmt::skip]
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["app", "telemetry", "demo", "broker", "token", "protocol", "topic", "secret"]),
+    ("cli", &[
+        "app", "demo", "internal_client", "telemetry", "token", "protocol", "topic", "secret",
+    ]),
+    // A program as `serve` is one: it runs an app and is its first client.
+    ("demo", &[
+        "app", "ws", "internal_client", "telemetry", "token", "protocol", "topic", "secret",
+    ]),
     ("app", &[
-        "telemetry", "api", "ws", "admin", "demo", "broker", "registry", "cluster", "hub", "link",
+        "telemetry", "api", "ws", "admin", "broker", "registry", "cluster", "hub", "link",
         "token", "protocol", "topic", "secret",
     ]),
     ("api", BELOW_THE_DOORS),
     ("ws", BELOW_THE_DOORS),
     ("admin", BELOW_THE_DOORS),
-    ("demo", BELOW_THE_DOORS),
+    ("internal_client", &["secret", "topic", "protocol"]),
     ("broker", &[
         "registry", "cluster", "hub", "link", "token", "protocol", "topic", "secret",
     ]),
@@ -47,7 +53,7 @@ const BELOW_THE_DOORS: &[&str] =
     &["broker", "registry", "hub", "link", "token", "protocol", "topic", "secret"];
 
 /// The ways in: they reach registry and hub through the broker alone.
-const DOORS: &[&str] = &["api", "ws", "admin", "demo"];
+const DOORS: &[&str] = &["api", "ws", "admin"];
 
 /// Plain parts without a meaning of their own, which every layer above the pure core may import.
 const PLAIN: &[&str] =

@@ -3,12 +3,14 @@
 //! Nothing here shares code with the worker, so that a mistake cannot cancel itself out.
 
 mod http;
+mod strace;
 mod token;
 mod wait;
 mod worker;
 mod ws;
 
 pub use http::{Answer, Http, request};
+pub use strace::Strace;
 pub use token::{claims, hex, mint, unhex, unix_now};
 pub use wait::{PATIENCE, alone, until};
 pub use worker::{SECRET, Worker, command};

@@ -96,7 +96,8 @@ impl Worker {
         collect(&log, child.stderr.take().unwrap());
         let listening = until("the worker to listen", || {
             let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "the worker ended ({ended:?}): {:#?}", log.lock().unwrap());
+            let lines = log.lock().unwrap().clone();
+            assert!(ended.is_none(), "the worker ended ({ended:?}): {lines:#?}");
             find(&log, |line| line["message"] == "listening")
         });
         let address = |field: &str| listening[field].as_str().unwrap().parse().unwrap();
