@@ -205,6 +205,19 @@ fn fragments_of_together_4096_bytes_are_taken_again_and_again() {
 }
 
 #[test]
+fn empty_fragments_without_end_cost_no_memory() {
+    let worker = worker();
+    let mut socket = worker.subscribe("a");
+    let before = worker.memory("VmHWM");
+
+    socket.send_raw(&encode(false, 0, TEXT, MASK, b""));
+    socket.send_raw(&encode(false, 0, CONTINUATION, MASK, b"").repeat(200_000));
+
+    socket.assert_quiet();
+    assert!(worker.memory("VmHWM") < before + 4 * 1024 * 1024);
+}
+
+#[test]
 fn a_huge_announced_length_is_1009_at_once() {
     let worker = Worker::start();
     worker.register("a");

@@ -51,3 +51,24 @@ fn an_idle_authenticated_socket_costs_at_most_1500_bytes() {
         assert_eq!(socket.next_push(), "1");
     }
 }
+
+#[test]
+fn sockets_that_come_and_go_leave_nothing_behind() {
+    let _alone = alone();
+    raise_open_files();
+    let worker = Worker::start();
+    worker.register("session.42");
+    let come_and_go = |count| {
+        drop(open(&worker, count));
+        worker.wait_for_sockets(0);
+    };
+    // What the allocator keeps for the next ones is set up by the first.
+    (0..5).for_each(|_| come_and_go(500));
+    let before = worker.memory("VmRSS");
+
+    (0..15).for_each(|_| come_and_go(500));
+
+    let grown = worker.memory("VmRSS").saturating_sub(before);
+    println!("{grown} bytes more after 7,500 sockets came and went");
+    assert!(grown < 1024 * 1024, "{grown} bytes more");
+}

@@ -4,7 +4,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Socket, TEXT, Worker, frame};
+use rustix::process::Signal;
+
+use crate::support::{
+    CLOSE, Ending, Frame, PING, PONG, Socket, TEXT, Worker, close_payload, encode, frame,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -47,7 +51,7 @@ fn a_browser_over_its_backlog_is_told_4008_after_whole_frames_in_order() {
     worker.publish("a", "1");
     assert_eq!(lively.next_push(), "1");
     worker.wait_for_sockets(1);
-    assert_eq!(worker.counter("backlog_bytes"), 0);
+    worker.wait_for_no_backlog();
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn a_browser_that_does_not_take_its_close_is_reset_soon() {
     worker.wait_for_sockets(0);
 
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
-    assert_eq!(worker.counter("backlog_bytes"), 0);
+    worker.wait_for_no_backlog();
     // Its last bytes cannot have reached it, because it had room for none.
     thread::sleep(Duration::from_millis(1500));
     let ending = stalled.ending();
@@ -93,7 +97,7 @@ fn a_backlog_within_its_bound_is_kept_and_delivered_whole() {
     slow.assert_quiet();
     assert_eq!(worker.counter("slow_closes"), 0);
     worker.wait_for_sockets(1);
-    assert_eq!(worker.counter("backlog_bytes"), 0);
+    worker.wait_for_no_backlog();
 }
 
 #[test]
@@ -197,7 +201,7 @@ fn pongs_to_a_browser_that_reads_none_are_bounded() {
     let mut socket: Socket = worker.subscribe("a");
 
     // A flood of pings, none of whose pongs is read, until the worker has enough of it.
-    let pings = frame(crate::support::PING, &[7; 125]).repeat(500);
+    let pings = frame(PING, &[7; 125]).repeat(500);
     let mut sent = 0;
     while sent < 256 * MIB && socket.try_send_raw(&pings).is_ok() {
         sent += pings.len();
@@ -206,4 +210,107 @@ fn pongs_to_a_browser_that_reads_none_are_bounded() {
     assert!(worker.memory("VmHWM") < before + 16 * 1024 * 1024);
     drop(socket);
     worker.wait_for_sockets(0);
+}
+
+/// A worker, and a socket for which 12 MiB wait, most of them in the worker.
+fn with_backlog() -> (Worker, Socket) {
+    let worker = Worker::with("backlog_bytes: 67108864\n");
+    worker.register("a");
+    let socket = worker.subscribe("a");
+    for n in 0..BACKLOG {
+        worker.publish("a", &numbered(n, MIB / 2));
+    }
+    assert!(worker.counter("backlog_bytes") > 0);
+    (worker, socket)
+}
+
+const BACKLOG: usize = 24;
+
+/// Checks that `frames` are the first of the backlog, whole and in order.
+fn assert_start_of_backlog<'a>(frames: impl IntoIterator<Item = &'a Frame>) {
+    for (n, frame) in frames.into_iter().enumerate() {
+        let payload = numbered(n, MIB / 2);
+        let expected = format!(r#"{{"type":"push","payload":{payload}}}"#);
+        assert!(frame.as_text() == Some(&expected), "{n}: {frame:?}");
+    }
+}
+
+/// Checks that the worker finished whole frames of the backlog before its close frame.
+fn assert_closed_between_frames(ending: &Ending, code: u16) {
+    assert_eq!(ending.code(), Some(code), "{:?}", ending.close);
+    assert_start_of_backlog(&ending.frames);
+}
+
+#[test]
+fn pongs_go_between_the_frames_of_a_backlog_and_never_into_one() {
+    let (_worker, mut socket) = with_backlog();
+
+    for n in 0..20 {
+        socket.send(PING, &[n]);
+    }
+    let mut pushes = Vec::new();
+    let mut last_pong = None;
+    while pushes.len() < BACKLOG || last_pong != Some(19) {
+        let frame = socket.next();
+        if frame.opcode == PONG {
+            assert!(last_pong < Some(frame.payload[0]), "pongs in another order");
+            last_pong = Some(frame.payload[0]);
+        } else {
+            pushes.push(frame);
+        }
+    }
+
+    assert_start_of_backlog(&pushes);
+    socket.assert_quiet();
+}
+
+#[test]
+fn a_browser_with_a_backlog_that_breaks_the_rules_is_told_between_two_frames() {
+    let (worker, mut socket) = with_backlog();
+
+    socket.send_raw(&encode(true, 0, TEXT, None, b"not masked"));
+
+    assert_closed_between_frames(&socket.ending(), 1002);
+    worker.wait_for_sockets(0);
+}
+
+#[test]
+fn a_browser_with_a_backlog_may_leave() {
+    let (worker, mut socket) = with_backlog();
+
+    socket.send(CLOSE, &close_payload(1000, ""));
+
+    assert_closed_between_frames(&socket.ending(), 1000);
+    worker.wait_for_sockets(0);
+    worker.wait_for_no_backlog();
+}
+
+#[test]
+fn a_browser_with_a_backlog_is_told_1001_between_two_frames_at_the_end() {
+    let (mut worker, mut socket) = with_backlog();
+
+    worker.signal(Signal::TERM);
+
+    assert_closed_between_frames(&socket.ending(), 1001);
+    assert!(worker.wait_for_exit().success());
+}
+
+#[test]
+fn browsers_with_a_backlog_that_vanish_leave_nothing_behind() {
+    let (worker, first) = with_backlog();
+    drop(first);
+    worker.wait_for_sockets(0);
+    worker.wait_for_no_backlog();
+
+    let gone: Vec<Socket> = (0..8).map(|user| worker.subscribe_as(user, "a")).collect();
+    for n in 0..BACKLOG {
+        worker.publish("a", &numbered(n, MIB / 2));
+    }
+    drop(gone);
+
+    worker.wait_for_sockets(0);
+    worker.wait_for_no_backlog();
+    let mut socket = worker.subscribe("a");
+    worker.publish("a", "1");
+    assert_eq!(socket.next_push(), "1");
 }

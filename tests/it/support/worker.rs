@@ -227,6 +227,11 @@ impl Worker {
         mint(claims, &self.secret)
     }
 
+    /// Waits until nothing waits for any browser.
+    pub fn wait_for_no_backlog(&self) {
+        until("the backlog to be gone", || (self.counter("backlog_bytes") == 0).then_some(()));
+    }
+
     /// Every line the process wrote so far.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
