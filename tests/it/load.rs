@@ -39,7 +39,8 @@ async fn listen(socket: Socket, count: usize) -> Vec<Heard> {
         let mut start = 0;
         while let Some((frame, length)) = parse(&unread[start..]) {
             start += length;
-            heard.push(read(frame.as_text().unwrap()));
+            let text = frame.as_text();
+            heard.push(read(text.unwrap_or_else(|| panic!("{frame:?} after {}", heard.len()))));
         }
         unread.drain(..start);
     }
@@ -138,7 +139,7 @@ async fn one_reader_that_never_reads_costs_the_others_nothing_and_memory_stays_b
                 let mut start = 0;
                 while let Some((frame, length)) = parse(&unread[start..]) {
                     start += length;
-                    let text = frame.as_text().unwrap();
+                    let text = frame.as_text().unwrap_or_else(|| panic!("{frame:?} after {next}"));
                     let expected = format!("{{\"type\":\"push\",\"payload\":\"{next:08}");
                     assert!(text.starts_with(&expected), "{next}: {frame:?}");
                     assert_eq!(text.len(), expected.len() + LENGTH + 2);

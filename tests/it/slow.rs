@@ -127,7 +127,7 @@ fn a_browser_that_takes_nothing_for_the_write_timeout_is_closed_with_4008() {
 fn a_browser_that_reads_slowly_but_steadily_is_not_closed() {
     const LENGTH: usize = 512 * 1024;
     const PUBLISHES: usize = 64;
-    let worker = Worker::with("write_timeout: 1s\nbacklog_bytes: 67108864\n");
+    let worker = Worker::with("write_timeout: 3s\nbacklog_bytes: 67108864\n");
     worker.register("a");
     let mut slow = worker.subscribe("a");
 
