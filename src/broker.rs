@@ -37,9 +37,15 @@ pub enum PublishError {
     Busy,
 }
 
-/// Why a browser was not let in. It is told `unauthorized` whatever the variant.
+/// Why a browser was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
+    /// What it sent first is no auth frame.
+    #[error("first frame is no auth frame")]
+    NoAuthFrame,
+    /// Its auth frame has no token, and the topic needs one.
+    #[error("auth frame has no token")]
+    NoToken,
     /// Its token is not good for the topic.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -124,6 +130,9 @@ impl Broker {
         let meta = self.lookup(topic).ok_or(AuthError::TopicGone)?;
         if !meta.require_token {
             return Ok(0);
+        }
+        if token.is_empty() {
+            return Err(AuthError::NoToken);
         }
         let Claims { user_id, .. } = token::authorize(token, &self.secret, topic, unix_now())?;
         Ok(user_id)

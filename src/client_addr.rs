@@ -26,8 +26,8 @@ impl ClientAddr {
     /// The address of the client behind `peer`.
     ///
     /// If `peer` is trusted: the rightmost entry of `forwarded_for` (the values of all such
-    /// headers in order) that is not trusted itself, or the leftmost if all are; without such a
-    /// header `real_ip`. An entry that is no address is shown as `?`.
+    /// headers in order) that is not trusted itself, else `real_ip`, else the leftmost entry. An
+    /// entry that is no address is shown as `?`.
     pub fn find<'a>(
         peer: IpAddr,
         forwarded_for: impl Iterator<Item = &'a [u8]>,
@@ -39,16 +39,10 @@ impl ClientAddr {
         if !is_trusted(peer) {
             return Self(Some(peer));
         }
-        let mut found = real_ip.map(read_address);
-        let entries: Vec<&[u8]> =
-            forwarded_for.flat_map(|value| value.split(|byte| *byte == b',')).collect();
-        for entry in entries.iter().rev() {
-            let address = read_address(entry);
-            found = Some(address);
-            if !address.is_some_and(is_trusted) {
-                break;
-            }
-        }
+        let entries = forwarded_for.flat_map(|value| value.split(|byte| *byte == b','));
+        let entries: Vec<Option<IpAddr>> = entries.map(read_address).collect();
+        let stranger = entries.iter().rfind(|entry| !entry.is_some_and(is_trusted)).copied();
+        let found = stranger.or(real_ip.map(read_address)).or(entries.first().copied());
         Self(found.unwrap_or(Some(peer)))
     }
 }
@@ -92,6 +86,7 @@ mod tests {
     fn without_x_forwarded_for_the_real_ip_counts() {
         assert_eq!(find("127.0.0.1", &[], Some("198.51.100.2")), "198.51.100.2");
         assert_eq!(find("127.0.0.1", &["198.51.100.1"], Some("198.51.100.2")), "198.51.100.1");
+        assert_eq!(find("127.0.0.1", &["10.0.0.1"], Some("198.51.100.2")), "198.51.100.2");
         assert_eq!(find("127.0.0.1", &[], None), "127.0.0.1");
     }
 

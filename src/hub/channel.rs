@@ -35,7 +35,7 @@ const LOCKED: usize = 32;
 pub(super) struct Channel {
     pub(super) topic: Topic,
     pub(super) subscribers: Mutex<Slots<Arc<Link>>>,
-    outbox: Mutex<Outbox>,
+    pub(super) outbox: Mutex<Outbox>,
     /// Told after each round, for publishers that wait for room.
     pub(super) room: Notify,
     metrics: Arc<Metrics>,

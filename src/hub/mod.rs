@@ -7,6 +7,8 @@
 
 mod channel;
 mod outbox;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

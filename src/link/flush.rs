@@ -47,7 +47,8 @@ pub(super) async fn flush(link: Arc<Link>) {
                 continue;
             }
         }
-        match link.write_waiting(&mut link.outgoing.lock()) {
+        let round = link.write_waiting(&mut link.outgoing.lock());
+        match round {
             Ok(Round::Done) => return,
             Ok(Round::Full { progress: true }) => deadline = Instant::now() + write_timeout,
             Ok(Round::Full { progress: false }) => {}

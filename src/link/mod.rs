@@ -9,6 +9,8 @@
 mod backlog;
 mod flush;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::Shutdown;
@@ -240,8 +242,8 @@ impl Link {
             }
         }
         if outgoing.phase == Phase::Closing {
-            let patience = flush::patience(code);
-            self.context.tasks.spawn(flush::reset_later(Arc::downgrade(self), patience));
+            // Not tracked: the node's end need not wait for patience to run out.
+            tokio::spawn(flush::reset_later(Arc::downgrade(self), flush::patience(code)));
         }
     }
 

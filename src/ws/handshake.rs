@@ -45,6 +45,15 @@ struct Upgraded {
     client: ClientAddr,
 }
 
+/// A browser that may join.
+struct Authenticated {
+    user_id: i64,
+    /// May hold what came behind the auth frame.
+    decoder: Decoder,
+    /// Answers to pings that came together with the auth frame.
+    pongs: BytesMut,
+}
+
 /// Why a connection ends before it is authenticated.
 enum Ending {
     /// The peer is gone, or the connection has said all there is to say.
@@ -84,7 +93,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, context: Arc<WsCo
                 () = closing.cancelled() => Err(Ending::Close(CloseCode::GoingAway)),
             };
             match authenticated {
-                Ok((user_id, decoder)) => return handshake.begin(&upgraded, user_id, decoder),
+                Ok(authenticated) => return handshake.begin(&upgraded, authenticated),
                 Err(ending) => ending,
             }
         }
@@ -155,7 +164,7 @@ impl Handshake {
     }
 
     /// Waits for the auth frame and judges it; answers pings meanwhile.
-    async fn authenticate(&mut self, upgraded: &Upgraded) -> Result<(i64, Decoder), Ending> {
+    async fn authenticate(&mut self, upgraded: &Upgraded) -> Result<Authenticated, Ending> {
         let deadline = Instant::now() + self.context.session.auth_timeout;
         let mut decoder = Decoder::default();
         loop {
@@ -174,7 +183,7 @@ impl Handshake {
             })?;
             if let Some(first) = first {
                 let user_id = self.judge(upgraded, first?.as_deref())?;
-                return Ok((user_id, decoder));
+                return Ok(Authenticated { user_id, decoder, pongs });
             }
             let next = async {
                 self.write(&pongs).await?;
@@ -193,31 +202,30 @@ impl Handshake {
 
     fn judge(&self, upgraded: &Upgraded, token: Option<&str>) -> Result<i64, Ending> {
         let Upgraded { topic, client } = upgraded;
-        let refused = match token {
-            Some(token) => match self.context.broker.authorize(topic, token) {
-                Ok(user_id) => return Ok(user_id),
-                Err(reason @ (AuthError::Token(_) | AuthError::TopicGone)) => {
-                    info!(topic, %client, %reason, "login refused");
-                    message::UNAUTHORIZED
-                }
-            },
-            None => {
-                info!(topic, %client, reason = "first frame is no auth frame", "login refused");
-                message::AUTH_REQUIRED
-            }
+        let result = match token {
+            Some(token) => self.context.broker.authorize(topic, token),
+            None => Err(AuthError::NoAuthFrame),
         };
-        self.context.metrics.auth_failures.inc();
-        Err(Ending::Error(refused))
+        result.map_err(|reason| {
+            info!(topic, %client, %reason, "login refused");
+            self.context.metrics.auth_failures.inc();
+            Ending::Error(match reason {
+                AuthError::NoAuthFrame | AuthError::NoToken => message::AUTH_REQUIRED,
+                AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,
+            })
+        })
     }
 
     /// Lets the browser in: subscribed first, told after, so that nothing published after
     /// `auth_ok` is missed and nothing overtakes it.
-    fn begin(self, upgraded: &Upgraded, user_id: i64, decoder: Decoder) {
+    fn begin(self, upgraded: &Upgraded, authenticated: Authenticated) {
         let Self { stream, context, .. } = self;
+        let Authenticated { user_id, decoder, mut pongs } = authenticated;
         let link = Link::corked(stream, Arc::clone(&context.links));
         let subscription = context.broker.subscribe(&upgraded.topic, user_id, Arc::clone(&link));
         let tasks = context.shutdown.sessions.clone();
-        link.uncork(&frame::text(&[message::AUTH_OK]));
+        pongs.extend_from_slice(&frame::text(&[message::AUTH_OK]));
+        link.uncork(&pongs.freeze());
         tasks.spawn(Session::new(link, subscription, decoder, upgraded.client, context));
     }
 
