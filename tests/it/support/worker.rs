@@ -72,7 +72,7 @@ impl Worker {
              worker_secret: \"{secret}\"\nlog_format: json\n{more_config}"
         );
         if !more_config.contains("ping_interval") {
-            config += "ping_interval: 10m\nidle_timeout: 20m\n";
+            config += "ping_interval: 24h\nidle_timeout: 48h\n";
         }
         Self::from_config(&config, secret)
     }
