@@ -29,7 +29,7 @@ fn live(socket: &mut Socket, time: Duration) -> usize {
 #[test]
 fn an_empty_ping_comes_every_interval_and_a_socket_that_answers_lives() {
     let worker = worker(QUICK);
-    let mut socket = worker.subscribe("a");
+    let mut socket = worker.subscribe("a").hear_pings();
 
     let pings = live(&mut socket, Duration::from_secs(5));
 
@@ -43,7 +43,7 @@ fn an_empty_ping_comes_every_interval_and_a_socket_that_answers_lives() {
 fn a_socket_from_which_nothing_comes_is_ended_without_a_close_frame_and_counted() {
     let worker = worker(QUICK);
     let begin = Instant::now();
-    let mut socket = worker.subscribe("a");
+    let mut socket = worker.subscribe("a").hear_pings();
 
     let ending = socket.ending();
 
@@ -58,7 +58,7 @@ fn a_socket_from_which_nothing_comes_is_ended_without_a_close_frame_and_counted(
 #[test]
 fn anything_a_browser_sends_keeps_it_alive() {
     let worker = worker(QUICK);
-    let mut socket = worker.subscribe("a");
+    let mut socket = worker.subscribe("a").hear_pings();
 
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(4) {
@@ -74,7 +74,7 @@ fn anything_a_browser_sends_keeps_it_alive() {
 #[test]
 fn pushes_to_a_dead_peer_do_not_keep_it_alive() {
     let worker = worker(QUICK);
-    let mut socket = worker.subscribe("a");
+    let mut socket = worker.subscribe("a").hear_pings();
 
     let begin = Instant::now();
     while worker.counter("dead_peers") == 0 {
@@ -90,7 +90,7 @@ fn pushes_to_a_dead_peer_do_not_keep_it_alive() {
 #[test]
 fn a_socket_that_broke_off_in_the_middle_of_a_frame_is_dead_in_time() {
     let worker = worker(QUICK);
-    let mut socket = worker.subscribe("a");
+    let mut socket = worker.subscribe("a").hear_pings();
 
     let bytes = frame(TEXT, b"cut off");
     socket.send_raw(&bytes[..bytes.len() - 1]);
@@ -102,7 +102,8 @@ fn a_socket_that_broke_off_in_the_middle_of_a_frame_is_dead_in_time() {
 #[test]
 fn many_sockets_are_pinged_each_in_its_interval() {
     let worker = worker("ping_interval: 1s\nidle_timeout: 4s\n");
-    let mut sockets: Vec<Socket> = (0..200).map(|user| worker.subscribe_as(user, "a")).collect();
+    let mut sockets: Vec<Socket> =
+        (0..200).map(|user| worker.subscribe_as(user, "a").hear_pings()).collect();
 
     for _ in 0..3 {
         for socket in &mut sockets {

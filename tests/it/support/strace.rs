@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,6 +17,8 @@ const SENDS: &str = "sendto,write,writev,sendmsg,sendmmsg";
 pub struct Strace {
     child: Child,
     report: NamedTempFile,
+    /// Kept open, or strace would end at the next thing it has to say.
+    _said: BufReader<ChildStderr>,
 }
 
 impl Strace {
@@ -41,10 +43,14 @@ impl Strace {
             .stderr(Stdio::piped())
             .spawn()
             .expect("this test needs strace");
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let attached = lines.map_while(Result::ok).find(|line| line.contains("attached"));
-        assert!(attached.is_some(), "strace may not attach to the worker");
-        Self { child, report }
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("attached") {
+            line.clear();
+            let count = said.read_line(&mut line).unwrap();
+            assert_ne!(count, 0, "strace may not attach to the worker");
+        }
+        Self { child, report, _said: said }
     }
 
     /// Detaches, and returns how many calls were counted.

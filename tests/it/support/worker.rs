@@ -65,7 +65,7 @@ impl Worker {
         Self::launch(SECRET, ws_port, more_config)
     }
 
-    /// No pings unless the test asks for them: one could come between any two frames.
+    /// Hardly any pings unless the test asks for them.
     fn launch(secret: &str, ws_port: u16, more_config: &str) -> Self {
         let mut config = format!(
             "ws_port: {ws_port}\nws_bind: 127.0.0.1\ninternal_port: 0\n\

@@ -37,6 +37,8 @@ pub struct Ending {
 pub struct Socket {
     stream: TcpStream,
     unread: Vec<u8>,
+    /// Whether the worker's own pings are shown. They may come at any moment.
+    hears_pings: bool,
 }
 
 /// The request that asks for `path` (with its query) as a WebSocket.
@@ -187,7 +189,13 @@ impl Socket {
         assert_eq!(answer.header("Sec-WebSocket-Extensions"), None);
         assert_eq!(answer.header("Sec-WebSocket-Protocol"), None);
         let (stream, unread) = http.into_parts();
-        Self { stream, unread }
+        Self { stream, unread, hears_pings: false }
+    }
+
+    /// Shows the worker's pings from now on.
+    pub fn hear_pings(mut self) -> Self {
+        self.hears_pings = true;
+        self
     }
 
     /// Sends `bytes` as they are.
@@ -216,19 +224,29 @@ impl Socket {
         assert_eq!(self.next(), Frame::text(r#"{"type":"auth_ok"}"#));
     }
 
-    /// The next frame, whatever it is.
+    /// The next frame, but for pings, which are shown only by [`Socket::hear_pings`].
     ///
     /// # Panics
     ///
     /// If the connection ends, or nothing comes within [`PATIENCE`].
     pub fn next(&mut self) -> Frame {
         loop {
-            if let Some((frame, length)) = parse(&self.unread) {
-                self.unread.drain(..length);
+            if let Some(frame) = self.take_frame() {
                 return frame;
             }
             let count = self.fill().expect("the connection was reset");
             assert_ne!(count, 0, "the connection ended");
+        }
+    }
+
+    /// The next frame of what was read already.
+    fn take_frame(&mut self) -> Option<Frame> {
+        loop {
+            let (frame, length) = parse(&self.unread)?;
+            self.unread.drain(..length);
+            if self.hears_pings || frame != Frame::ping() {
+                return Some(frame);
+            }
         }
     }
 
@@ -258,8 +276,7 @@ impl Socket {
     pub fn ending(&mut self) -> Ending {
         let mut ending = Ending { frames: Vec::new(), close: None, reset: false };
         loop {
-            while let Some((frame, length)) = parse(&self.unread) {
-                self.unread.drain(..length);
+            while let Some(frame) = self.take_frame() {
                 assert!(ending.close.is_none(), "{frame:?} came after the close frame");
                 if frame.opcode == CLOSE {
                     // The worker may have ended already; that is no fault.
