@@ -3,7 +3,7 @@
 //! hyper has one of its own, but that also ends connections which merely wait for their next
 //! request, as proxies and PHP with persistent handles let them. So the stream watches itself: a
 //! head that has begun must be whole within the time for a request; between requests it may take
-//! [`IDLE`].
+//! [`IDLE`]; and a client that does not read its answer for as long as a request may take is gone.
 
 use std::io;
 use std::pin::Pin;
@@ -41,6 +41,8 @@ pub(super) struct WatchedStream {
     /// What `timer` was last set for.
     timed: u8,
     timer: Pin<Box<Sleep>>,
+    /// Runs while the client takes nothing of an answer.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Progress {
@@ -67,7 +69,14 @@ impl WatchedStream {
     pub(super) fn new(stream: TcpStream, head_timeout: Duration) -> (Self, Progress) {
         let progress = Progress(Arc::new(AtomicU8::new(HEAD)));
         let timer = Box::pin(sleep(head_timeout));
-        let watched = Self { stream, progress: progress.clone(), head_timeout, timed: HEAD, timer };
+        let watched = Self {
+            stream,
+            progress: progress.clone(),
+            head_timeout,
+            timed: HEAD,
+            timer,
+            stalled: None,
+        };
         (watched, progress)
     }
 
@@ -87,6 +96,27 @@ impl WatchedStream {
             self.timer.as_mut().reset(Instant::now() + patience);
         }
         self.timer.as_mut().poll(cx)
+    }
+}
+
+impl WatchedStream {
+    /// Turns a write that has waited too long into an error.
+    fn watch_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let patience = self.head_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+        if stalled.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.progress.0.store(TIMED_OUT, Ordering::Relaxed);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -118,7 +148,8 @@ impl AsyncWrite for WatchedStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch_write(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -134,7 +165,8 @@ impl AsyncWrite for WatchedStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.watch_write(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -3,6 +3,7 @@
 //! The order of the checks is part of the contract: path, method, secret, body, topic
 //! (docs/protocol.md, "Internal API").
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::EXPECT;
 use hyper::{Method, Request};
 use tokio::time::timeout;
+use tracing::info;
 
 use super::ApiContext;
 use super::answer::{self, Answer, ApiError};
@@ -39,10 +41,17 @@ enum Verb {
 }
 
 /// Answers `request`.
-pub(super) async fn handle(mut request: Request<Incoming>, context: &ApiContext) -> Answer {
+pub(super) async fn handle(
+    mut request: Request<Incoming>,
+    peer: SocketAddr,
+    context: &ApiContext,
+) -> Answer {
     match carry_out(&mut request, context).await {
         Ok(answer) => answer,
         Err(error) => {
+            if error == ApiError::Forbidden {
+                info!(client = %peer.ip().to_canonical(), "call without the right secret refused");
+            }
             // Who waits for our 100 has not sent a body, and is not to be asked for it.
             if !request.headers().contains_key(EXPECT) {
                 let _ = timeout(UNWANTED_PATIENCE, take_unwanted(request.body_mut())).await;

@@ -1,13 +1,14 @@
 //! The internal port: PHP registers topics and publishes events.
 //!
-//! hyper reads HTTP; [`handler`] answers. Every wait has a deadline ([`deadline`]). Errors become
-//! HTTP status codes in [`answer`] and nowhere else.
+//! hyper reads HTTP; `handler` answers. Every wait has a deadline (`deadline`). Errors become
+//! HTTP status codes in `answer` and nowhere else.
 
 mod answer;
 mod deadline;
 mod handler;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -39,21 +40,21 @@ pub struct ApiContext {
 /// Accepts connections until the node stops.
 pub async fn serve(mut listener: Listener, context: Arc<ApiContext>) {
     loop {
-        let (stream, _peer) = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = context.shutdown.stopping.cancelled() => return,
             accepted = listener.accept() => accepted, // Cancel-safe: nothing accepted is lost.
         };
-        context.shutdown.requests.spawn(serve_connection(stream, Arc::clone(&context)));
+        context.shutdown.requests.spawn(serve_connection(stream, peer, Arc::clone(&context)));
     }
 }
 
-async fn serve_connection(stream: TcpStream, context: Arc<ApiContext>) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, context: Arc<ApiContext>) {
     let (stream, progress) = WatchedStream::new(stream, context.http.request_timeout);
     let service = service_fn(|request| {
         let context = Arc::clone(&context);
         let request_under_way = progress.request_began();
         async move {
-            let response = handler::handle(request, &context).await;
+            let response = handler::handle(request, peer, &context).await;
             drop(request_under_way);
             Ok::<_, Infallible>(response)
         }

@@ -5,8 +5,15 @@
 //! user of the machine could read it. Start reading at [`run`].
 
 pub mod check;
+mod explain;
+mod feed;
 pub mod init;
+mod listen;
+mod publish;
 mod serve;
+mod settings;
+mod status;
+mod token;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -14,6 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Builder;
 
 use crate::config::Env;
 use crate::demo::DemoPorts;
@@ -63,6 +71,26 @@ enum Command {
     /// Check configuration and environment and report every problem.
     #[command(after_help = "Example:\n  wavelog_worker check --config config.yaml")]
     Check,
+    /// Make a token as PHP does, or explain one.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker token --topic session.42 --ttl 1h\n  wavelog_worker token --session 42 --user-id 7\n  wavelog_worker token --decode < token.txt"
+    )]
+    Token(token::TokenArgs),
+    /// Publish one event as PHP does.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker publish session.42 '{\"call\":\"DL1ABC\"}'\n  wavelog_worker publish --register session.42 '\"a text has quotes of its own\"'\n  wavelog_worker publish session.42 < event.json"
+    )]
+    Publish(publish::PublishArgs),
+    /// Print what is pushed to a topic, a line each; comes back after every end.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker listen --register session.42\n  wavelog_worker listen --open --url ws://127.0.0.1:9000/ws news | jq .\n\nThe token is the one of --token-file, else the one in WORKER_TOKEN, else it is made with the\nconfigured secret. Notes go to standard error, pushes to standard output. Ctrl-C ends it."
+    )]
+    Listen(listen::ListenArgs),
+    /// Say how a running worker is.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker status\n  wavelog_worker status --topics --internal http://127.0.0.1:9001\n  wavelog_worker status --json | jq .counters"
+    )]
+    Status(status::StatusArgs),
 }
 
 /// Runs the program with `arguments`, the first of which is its name.
@@ -71,24 +99,79 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let path = arguments.config.as_deref();
     let env: Env<'_> = &|name| std::env::var_os(name);
     let outcome = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(path, env),
+        Command::Serve => serve::serve(path, env).map(done),
         Command::Demo { ws_port, internal_port } => {
-            serve::demo(DemoPorts { ws: ws_port, internal: internal_port })
+            serve::demo(DemoPorts { ws: ws_port, internal: internal_port }).map(done)
         }
-        Command::Init => init::init(path, &mut io::stdout()).map_err(|e| e.to_string()),
-        Command::Check => match check::check(path, env, &mut io::stdout()) {
-            Ok(code) => return ExitCode::from(code),
-            Err(error) => Err(error.to_string()),
-        },
+        Command::Init => {
+            printed(|out| init::init(path, out).map(done).map_err(|error| error.to_string()))
+        }
+        Command::Check => {
+            printed(|out| check::check(path, env, out).map_err(|error| error.to_string()))
+        }
+        Command::Token(args) => token::token(args, path, env),
+        Command::Publish(args) => publish::publish(args, path, env).map(done),
+        Command::Listen(args) => listen::listen(args, path, env).map(done),
+        Command::Status(args) => status::status(args, path, env).map(done),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(message) => {
-            // Nobody is left to tell if standard error is gone.
-            let _ = writeln!(io::stderr(), "{message}");
+            note(&message);
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// The exit code of a command that did what it should.
+fn done((): ()) -> u8 {
+    0
+}
+
+/// Runs `command` and prints what it writes.
+fn printed(command: impl FnOnce(&mut dyn Write) -> Result<u8, String>) -> Result<u8, String> {
+    let mut output = Vec::new();
+    let code = command(&mut output)?;
+    print(&String::from_utf8_lossy(&output))?;
+    Ok(code)
+}
+
+/// Writes `text` to standard output; answers whether anybody is left to read more. A reader that
+/// goes away, as `head` does when it has enough, is no failure.
+fn print(text: &str) -> Result<bool, String> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("standard output cannot be written: {error}")),
+    }
+}
+
+/// Writes a line for a person to standard error.
+fn note(text: &str) {
+    // Nobody is left to tell if standard error is gone.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// `text` without what a terminal would obey.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => printable.extend(letter.escape_default()),
+            false => printable.push(letter),
+        }
+    }
+    printable
+}
+
+/// Runs `future` on this thread. What it leaves running is not waited for.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let outcome = runtime.block_on(future);
+    runtime.shutdown_background();
+    Ok(outcome)
 }
 
 /// The original's flag library takes `-config` as well as `--config`; clap does not.

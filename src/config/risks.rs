@@ -61,7 +61,7 @@ fn weak_secret(secret: &str) -> Option<String> {
     let lower = secret.to_lowercase();
     let distinct = secret.bytes().collect::<HashSet<_>>().len();
     let why = if secret.trim() != secret {
-        "begins or ends with white space, which PHP may not send"
+        "begins or ends with white space, which HTTP drops, so that every call of PHP is refused"
     } else if distinct < FEWEST_DISTINCT {
         "has very few different characters and can be guessed"
     } else if PLACEHOLDERS.iter().any(|word| lower.contains(word)) {

@@ -87,7 +87,7 @@ pub fn redis_url(key: &Key, value: &Value) -> Result<(), Refusal> {
 pub fn duration(key: &Key, value: &Value) -> Result<Duration, Refusal> {
     use go_duration::GoDurationError;
 
-    let text = scalar(key, value)?.text.trim();
+    let text = &scalar(key, value)?.text; // Go refuses white space around it.
     let not_positive = || Refusal {
         what: format!("{} must be positive, found {}", key.name, found(key, value)),
         fix: format!("write a time above zero, or remove the key for {}", key.default),

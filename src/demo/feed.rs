@@ -1,16 +1,14 @@
 //! Plays the PHP application: registers the demo's topic and publishes contest contacts.
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hyper::{Method, StatusCode};
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::TOPIC;
-use crate::internal_client::{self, CallError};
-use crate::secret::Secret;
+use crate::client::{Worker, WorkerError};
 
 /// Countries, with how their calls begin, and their CQ zone, which is what contesters exchange.
 const COUNTRIES: &[(&str, &str, &str, u8)] = &[
@@ -63,10 +61,10 @@ struct Contact {
 }
 
 /// Publishes contacts at the pace of a busy contest until `end` is cancelled.
-pub(super) async fn play(internal: SocketAddr, secret: Secret, end: CancellationToken) {
+pub(super) async fn play(worker: Worker, end: CancellationToken) {
     for n in 1.. {
         let contact = contact(n);
-        if let Err(error) = publish(internal, &secret, &contact).await {
+        if let Err(error) = publish(&worker, &contact).await {
             warn!(%error, "the demo could not publish");
         }
         let pause = Duration::from_millis(250 + random(700));
@@ -78,29 +76,24 @@ pub(super) async fn play(internal: SocketAddr, secret: Secret, end: Cancellation
 }
 
 /// Publishes `event` as the PHP application does: on 404 registers the topic and tries once more.
-pub(super) async fn publish(
-    internal: SocketAddr,
-    secret: &Secret,
-    event: &impl Serialize,
-) -> Result<(), PublishError> {
-    let body = serde_json::json!({ "topic": TOPIC, "payload": event }).to_string();
-    let call = |path, body| internal_client::call(internal, secret, Method::POST, path, body);
-    let mut status = call("/internal/publish", body.clone()).await?.0;
-    if status == StatusCode::NOT_FOUND {
-        let topic = serde_json::json!({ "topic": TOPIC, "meta": { "require_token": true } });
-        call("/internal/register", topic.to_string()).await?;
-        status = call("/internal/publish", body).await?.0;
+pub(super) async fn publish(worker: &Worker, event: &impl Serialize) -> Result<(), PublishError> {
+    let payload = to_raw_value(event)?;
+    match worker.publish(TOPIC, &payload).await {
+        Err(WorkerError::UnknownTopic { .. }) => {
+            worker.register(TOPIC, true).await?;
+            Ok(worker.publish(TOPIC, &payload).await?)
+        }
+        published => Ok(published?),
     }
-    if status == StatusCode::OK { Ok(()) } else { Err(PublishError::Refused(status)) }
 }
 
 /// Why the demo could not publish.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PublishError {
     #[error(transparent)]
-    Call(#[from] CallError),
-    #[error("the worker answered {0}")]
-    Refused(StatusCode),
+    Worker(#[from] WorkerError),
+    #[error("event is no JSON: {0}")]
+    Event(#[from] serde_json::Error),
 }
 
 /// Unix time in milliseconds, with the fraction that a latency on one machine needs.

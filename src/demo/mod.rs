@@ -1,7 +1,7 @@
 //! `demo`: a worker in memory, on this machine only, that shows itself working.
 //!
-//! Everything a site needs is there in small: [`feed`] plays the PHP application and publishes
-//! contest contacts through the real internal API, [`site`] serves the page with a real token, the
+//! Everything a site needs is there in small: `feed` plays the PHP application and publishes
+//! contest contacts through the real internal API, `site` serves the page with a real token, the
 //! page subscribes as any browser does. Only this module knows that there is a demo.
 
 mod feed;
@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use self::secret_file::SecretFile;
 use self::site::Site;
 use crate::app::App;
+use crate::client::Worker;
+use crate::client::address::Address;
 use crate::config::{Config, LogLevel};
 use crate::secret::Secret;
 use crate::status::VERSION;
@@ -51,9 +53,11 @@ pub async fn run(
     let secret_file = SecretFile::create(&secret).map_err(|error| {
         format!("cannot write the demo's secret to a temporary file: {error}; set TMPDIR to a folder that you may write to")
     })?;
-    let site =
-        Arc::new(Site::new(secret.clone(), app.ws_addr(), app.internal_addr(), &secret_file));
-    let feed = tokio::spawn(feed::play(app.internal_addr(), secret, end.clone()));
+    let internal = app.internal_addr();
+    let visitors = worker(internal, &secret)?;
+    let site = Site::new(secret.clone(), visitors, app.ws_addr(), internal, &secret_file);
+    let site = Arc::new(site);
+    let feed = tokio::spawn(feed::play(worker(app.internal_addr(), &secret)?, end.clone()));
     // Who runs the demo without a terminal still has the demo.
     let _ = introduce(out, app.ws_addr(), &site);
     let app = app.with_pages(site::pages(site));
@@ -88,6 +92,12 @@ fn config(ports: DemoPorts) -> Result<Config, String> {
     listen.internal_port = ports.internal.unwrap_or_else(|| free_or_any(listen.internal_port));
     config.log.level = LogLevel::Warn;
     Ok(config)
+}
+
+/// Our own worker, as PHP would see it.
+fn worker(internal: SocketAddr, secret: &Secret) -> Result<Worker, String> {
+    let address = Address::of_listener(Some(internal.ip()), internal.port());
+    Worker::at(address, secret.clone()).map_err(|error| error.to_string())
 }
 
 fn fresh_secret() -> Result<Secret, String> {

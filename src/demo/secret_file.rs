@@ -20,7 +20,8 @@ impl SecretFile {
     pub(super) fn create(secret: &Secret) -> io::Result<Self> {
         let place = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         let place = place.filter(|place| place.is_dir()).unwrap_or_else(std::env::temp_dir);
-        let folder = place.join(format!("wavelog_worker-demo-{}", std::process::id()));
+        // A process id comes again, and what a killed demo left behind is not to be in the way.
+        let folder = place.join(format!("wavelog_worker-demo-{:016x}", getrandom::u64()?));
         DirBuilder::new().mode(0o700).create(&folder)?;
         let created = Self { file: folder.join("secret.header"), folder };
         let mut file =

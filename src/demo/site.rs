@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::secret_file::SecretFile;
 use super::{TOPIC, feed};
+use crate::client::Worker;
 use crate::clock::unix_now;
 use crate::secret::Secret;
 use crate::status::VERSION;
@@ -50,6 +51,8 @@ const MAX_TEXT: usize = 200;
 #[derive(Debug)]
 pub(super) struct Site {
     secret: Secret,
+    /// Takes visitors' events.
+    worker: Worker,
     ws_port: u16,
     internal: SocketAddr,
     curl: CurlLines,
@@ -111,12 +114,13 @@ enum WishError {
 impl Site {
     pub(super) fn new(
         secret: Secret,
+        worker: Worker,
         ws: SocketAddr,
         internal: SocketAddr,
         secret_file: &SecretFile,
     ) -> Self {
         let curl = CurlLines::new(internal, secret_file);
-        Self { secret, ws_port: ws.port(), internal, curl, visited: Mutex::default() }
+        Self { secret, worker, ws_port: ws.port(), internal, curl, visited: Mutex::default() }
     }
 
     pub(super) fn curl_lines(&self) -> &CurlLines {
@@ -202,7 +206,7 @@ impl Site {
         }
         self.not_too_fast()?;
         let visit = Visit { kind: "visitor", sent_at_ms, call, text };
-        Ok(feed::publish(self.internal, &self.secret, &visit).await?)
+        Ok(feed::publish(&self.worker, &visit).await?)
     }
 
     fn not_too_fast(&self) -> Result<(), WishError> {

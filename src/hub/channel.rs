@@ -66,7 +66,8 @@ impl Channel {
     /// Accepts `frame` if the outbox has room, and writes it at once if the list is short and
     /// nobody else is draining. Never waits.
     pub(super) fn offer(&self, frame: &Bytes, outbox_bytes: usize) -> Offered {
-        match self.outbox.lock().append(frame, outbox_bytes) {
+        let appended = self.outbox.lock().append(frame, outbox_bytes);
+        match appended {
             Appended::Full => return Offered::Full,
             Appended::Waiting => return Offered::Done,
             Appended::YouDrain => {}

@@ -2,7 +2,7 @@
 //!
 //! Anybody may write at any time from any task: the write goes to the kernel at once, under the
 //! link's own lock, and nobody is woken. Only what the kernel did not take is queued, bounded in
-//! bytes, and only then does a task exist that waits for room ([`flush`]). A link knows frames; it
+//! bytes, and only then does a task exist that waits for room (`flush`). A link knows frames; it
 //! knows nothing of topics (`hub`), of what is said on it (`ws`), or of whether it is TLS or a
 //! plain socket above this file. Start reading at [`Link::send`].
 

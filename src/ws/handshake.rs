@@ -107,11 +107,12 @@ impl Handshake {
     /// Answers requests until one asks for an upgrade that can be granted (`Some`), or for a page
     /// (`None`).
     async fn upgrade(&mut self) -> Result<Option<Upgraded>, Ending> {
+        let mut answered = false;
         loop {
             let patience = self.context.http.request_timeout;
             let head = match timeout(patience, self.read_head()).await {
                 Ok(head) => head?,
-                Err(_) if self.unread.is_empty() => return Err(Ending::Silent), // Between two.
+                Err(_) if answered && self.unread.is_empty() => return Err(Ending::Silent),
                 Err(_) => return Err(Ending::RequestTimeout),
             };
             let refusal = match head {
@@ -127,6 +128,7 @@ impl Handshake {
                         debug!(client = %head.client, ?refusal, "request refused");
                         if head.keep_alive {
                             self.write(&refusal.response(true, head.is_head)).await?;
+                            answered = true;
                             continue;
                         }
                         refusal.response(false, head.is_head)
@@ -152,12 +154,19 @@ impl Handshake {
     }
 
     async fn read_head(&mut self) -> Result<Result<Head, Refusal>, Ending> {
+        let mut looked_at = 0;
         loop {
-            let trusted = &self.context.http.trusted_proxies;
-            match request::read(&self.unread, self.peer.ip(), trusted) {
-                Ok(Some(head)) => return Ok(Ok(head)),
-                Ok(None) => {}
-                Err(refusal) => return Ok(Err(refusal)),
+            // Looking at every byte's arrival would cost the square of a head that trickles in.
+            if looked_at == 0 || self.unread[looked_at..].contains(&b'\n') {
+                let trusted = &self.context.http.trusted_proxies;
+                match request::read(&self.unread, self.peer.ip(), trusted) {
+                    Ok(Some(head)) => return Ok(Ok(head)),
+                    Ok(None) => {}
+                    Err(refusal) => return Ok(Err(refusal)),
+                }
+                looked_at = self.unread.len();
+            } else if self.unread.len() > request::MAX_HEAD_BYTES {
+                return Ok(Err(Refusal::TooLarge));
             }
             self.read_more().await?;
         }
@@ -226,7 +235,13 @@ impl Handshake {
         let tasks = context.shutdown.sessions.clone();
         pongs.extend_from_slice(&frame::text(&[message::AUTH_OK]));
         link.uncork(&pongs.freeze());
-        tasks.spawn(Session::new(link, subscription, decoder, upgraded.client, context));
+        let closing = context.shutdown.closing.clone();
+        let session =
+            Session::new(Arc::clone(&link), subscription, decoder, upgraded.client, context);
+        if closing.is_cancelled() {
+            link.close(CloseCode::GoingAway); // It may have come too late for `Sessions::close_all`.
+        }
+        tasks.spawn(session);
     }
 
     /// Says the last words and waits a little until the browser has them.

@@ -1,7 +1,7 @@
 //! The public port: browsers connect, prove that they may join, and get what is published.
 //!
-//! [`request`] reads the HTTP request and judges it, [`handshake`] upgrades it and waits for the
-//! auth frame, [`session`] serves the browser from then on, [`sessions`] has all of them for
+//! `request` reads the HTTP request and judges it, `handshake` upgrades it and waits for the
+//! auth frame, `session` serves the browser from then on, `sessions` has all of them for
 //! keepalive and for the end. Before and after authentication are two types and two tasks: what
 //! the first needs is freed before the long idle time begins.
 

@@ -88,10 +88,8 @@ fn judge(
         headers.filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|h| h.value)
     };
     let has_token = |name: &'static str, wanted: &str| values(name).any(|v| lists(v, wanted));
-    let (path, query) = match request.path.unwrap_or_default().split_once('?') {
-        Some((path, query)) => (path, query),
-        None => (request.path.unwrap_or_default(), ""),
-    };
+    let target = without_authority(request.path.unwrap_or_default());
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let method = request.method.unwrap_or_default();
 
     let key = values("sec-websocket-key").next().unwrap_or_default();
@@ -120,6 +118,14 @@ fn judge(
     let client =
         ClientAddr::find(peer, values("x-forwarded-for"), values("x-real-ip").next(), trusted);
     Head { size, client, target, keep_alive: wants_to_stay && !has_body, is_head: method == "HEAD" }
+}
+
+/// The path and query of a request target, which may be a whole URL (RFC 9112 section 3.2.2).
+fn without_authority(target: &str) -> &str {
+    match target.strip_prefix("http://") {
+        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => target,
+    }
 }
 
 /// Whether a comma-separated header value has `wanted` among its tokens, in any case.
@@ -212,6 +218,12 @@ mod tests {
         }
         let post_without_upgrade = "POST /ws HTTP/1.1\nHost: x";
         assert_eq!(upgrade(post_without_upgrade), Err(Refusal::NoUpgrade));
+    }
+
+    #[test]
+    fn a_whole_url_is_a_target_too() {
+        assert!(upgrade(&GOOD.replacen("/ws", "http://x:9000/ws", 1)).is_ok());
+        assert_eq!(head("GET http://x HTTP/1.1").target, Target::Other);
     }
 
     #[test]

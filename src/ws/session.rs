@@ -61,7 +61,7 @@ impl Session {
         context: Arc<WsContext>,
     ) -> Self {
         let seat = context.sessions.enter(Arc::clone(&link));
-        debug!(topic = %subscription.topic(), session = seat.id(), %client, "session began");
+        debug!(topic = subscription.topic().as_str(), session = seat.id(), %client, "session began");
         let subscription = Some(subscription);
         let mut session =
             Self { link, decoder, subscription, context, status_at_ms: None, seat, client };

@@ -15,6 +15,7 @@ mod api;
 mod auth;
 mod busy;
 mod cli;
+mod cli_tools;
 mod client_address;
 mod contract;
 mod deadlines;

@@ -1,0 +1,83 @@
+# What people and CI call. `make` alone lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+target := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# The worker that the PHP and the JavaScript suite start.
+export WAVELOG_WORKER_BIN := $(target)/debug/wavelog_worker
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/:.* ## /\t/' | expand -t 12
+
+.PHONY: run
+run: ## Build and run the demo: a worker on loopback with a page that shows it work
+	@cargo run --profile quick -- demo
+
+.PHONY: check
+check: format lint unit docs tidy ## The quick half of the tests; passes before every commit
+
+.PHONY: test
+test: setup format lint docs test-rust test-php test-js ## Everything; installs what it needs first
+
+.PHONY: setup
+setup: ## Install what the tests need and is missing, as root or with sudo
+	@scripts/setup
+
+.PHONY: format
+format:
+	cargo fmt --check
+
+.PHONY: lint
+lint:
+	cargo clippy --all-targets -- -D warnings
+
+.PHONY: docs
+docs:
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --no-deps --document-private-items
+
+.PHONY: unit
+unit:
+	cargo test --lib
+
+.PHONY: tidy
+tidy:
+	cargo test --test it -- tidy::
+
+.PHONY: test-rust
+test-rust: ## The Rust tests alone: unit, integration, doc
+	cargo test --no-fail-fast
+
+.PHONY: test-php
+test-php: build ## The PHP suite alone
+	phpunit --configuration tests/php/phpunit.xml
+
+.PHONY: test-js
+test-js: build tests/browser/node_modules/.package-lock.json ## The JavaScript suite alone
+	cd tests/browser && node --test
+
+# npm writes this file itself; it is older than the lock when there is something to install.
+tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
+	cd tests/browser && npm ci && touch node_modules/.package-lock.json
+
+.PHONY: build
+build:
+	cargo build
+
+.PHONY: faults
+faults: ## The tests of bad input and of peers that stall, trickle, vanish or are shut down
+	cargo test --test it -- deadlines:: frames:: garbage:: keepalive:: shutdown:: slow::
+
+.PHONY: fuzz
+fuzz: ## The property tests of everything that reads input, each with 100,000 cases
+	PROPTEST_CASES=100000 cargo test --profile quick --lib -- protocol:: token:: config::
+
+.PHONY: audit
+audit: ## Licences, banned and double dependencies, by deny.toml
+	@cargo deny --version >/dev/null 2>&1 || \
+		{ echo "audit: install it first: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny check licenses bans sources

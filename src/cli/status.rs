@@ -1,0 +1,196 @@
+//! `status`: says how a running worker is.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{printable, settings};
+use crate::client::address::{self, Address};
+use crate::config::Env;
+use crate::protocol::json::{self, Rest};
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Also list the topics.
+    #[arg(long)]
+    topics: bool,
+    /// Print the document as it came.
+    #[arg(long)]
+    json: bool,
+    /// Internal address of the worker, instead of the configured one.
+    #[arg(long, value_name = "URL", value_parser = address::internal)]
+    internal: Option<Address>,
+}
+
+/// What is shown of a status document. The original worker has no `implementation` and no
+/// `counters`.
+#[derive(Debug, Deserialize)]
+struct Document<'a> {
+    version: String,
+    uptime: String,
+    registered_topics: u64,
+    active_topics: u64,
+    connected_clients: u64,
+    connected_sockets: u64,
+    cluster_nodes: i64,
+    #[serde(default)]
+    topic_list: Vec<String>,
+    #[serde(default)]
+    active_topic_list: Vec<String>,
+    implementation: Option<String>,
+    #[serde(borrow)]
+    counters: Option<&'a RawValue>,
+}
+
+/// Asks the worker and prints what it says.
+pub(super) fn status(args: StatusArgs, path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
+    let settings = settings::load(path, env)?;
+    let worker = settings.worker(args.internal).map_err(|error| error.to_string())?;
+    let answer = super::block_on(worker.status(args.topics))?.map_err(|error| error.to_string())?;
+    let address = worker.address();
+    let document = std::str::from_utf8(&answer).ok();
+    let summary = document.and_then(|text| summary(text, address, args.topics));
+    let (Some(document), Some(summary)) = (document, summary) else {
+        return Err(format!(
+            "{address} answers, but not with a worker's status: say where the worker is with --internal http://host:port"
+        ));
+    };
+    super::print(if args.json { document } else { &summary }).map(drop)
+}
+
+/// `document` for a person; `None` if it is no status document.
+fn summary(document: &str, address: &Address, topics: bool) -> Option<String> {
+    let document: Document<'_> = serde_json::from_str(document).ok()?;
+    let implementation = document.implementation.as_deref().unwrap_or("worker");
+    let mut text = format!(
+        "{} {} on {address}, up {}\n\n",
+        printable(implementation),
+        printable(&document.version),
+        printable(&document.uptime)
+    );
+    let cluster = match document.cluster_nodes {
+        -1 => "single node".to_owned(),
+        nodes => nodes.to_string(),
+    };
+    append_table(
+        &mut text,
+        &[
+            ("topics registered".to_owned(), document.registered_topics.to_string()),
+            ("topics with subscribers".to_owned(), document.active_topics.to_string()),
+            ("users connected".to_owned(), document.connected_clients.to_string()),
+            ("sockets connected".to_owned(), document.connected_sockets.to_string()),
+            ("cluster nodes".to_owned(), cluster),
+        ],
+    );
+    let counters = document.counters.map_or_else(Vec::new, |counters| moved(counters.get()));
+    if !counters.is_empty() {
+        text.push_str("\ncounters that are not zero\n");
+        append_table(&mut text, &counters);
+    }
+    if topics {
+        append_topics(&mut text, &document.topic_list, &document.active_topic_list);
+    }
+    Some(text)
+}
+
+/// The counters that are not zero, in the order of the document.
+fn moved(counters: &str) -> Vec<(String, String)> {
+    let mut moved = Vec::new();
+    // The document has been read once, so this is an object or nothing to show.
+    let _ = json::read_object(counters, Rest::Refused, |name, value| {
+        if value != "0" {
+            moved.push((printable(name), value.to_owned()));
+        }
+        Ok(())
+    });
+    moved
+}
+
+/// Names to the left, values to the right.
+fn append_table(text: &mut String, rows: &[(String, String)]) {
+    let width = |column: fn(&(String, String)) -> &String| {
+        rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0)
+    };
+    let (names, values) = (width(|row| &row.0), width(|row| &row.1));
+    for (name, value) in rows {
+        // A String takes everything.
+        let _ = writeln!(text, "  {name:names$}  {value:>values$}");
+    }
+}
+
+/// The topics in alphabetical order, those with subscribers marked. One of these may have been
+/// unregistered while somebody is still subscribed.
+fn append_topics(text: &mut String, registered: &[String], active: &[String]) {
+    let mut rows: Vec<(&String, char, &str)> = Vec::new();
+    let active: BTreeSet<_> = active.iter().collect();
+    let known: BTreeSet<_> = registered.iter().collect();
+    for &topic in known.union(&active) {
+        let mark = if active.contains(topic) { '*' } else { ' ' };
+        let gone = if known.contains(topic) { "" } else { "  (not registered any more)" };
+        rows.push((topic, mark, gone));
+    }
+    text.push_str("\ntopics (* has subscribers)\n");
+    for (topic, mark, gone) in rows {
+        let _ = writeln!(text, "{mark} {}{gone}", printable(topic));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = r#"{"status":"ok","version":"0.4.0","uptime":"14m22s","uptime_seconds":862,"registered_topics":3,"active_topics":2,"connected_clients":5,"connected_sockets":12,"topic_list":["b","a\u001b[31m","worker.status"],"active_topic_list":["b","gone"],"cluster_nodes":-1,"implementation":"wavelog_worker (Rust)","counters":{"publishes":120,"flushes":0,"deliveries":4800}}"#;
+
+    fn shown(document: &str, topics: bool) -> Option<String> {
+        summary(document, &address::internal("http://h:9001").unwrap(), topics)
+    }
+
+    #[test]
+    fn a_status_is_shown_as_an_aligned_table() {
+        assert_eq!(
+            shown(DOCUMENT, false).unwrap(),
+            "wavelog_worker (Rust) 0.4.0 on h:9001, up 14m22s\n\n\
+             \x20 topics registered                  3\n\
+             \x20 topics with subscribers            2\n\
+             \x20 users connected                    5\n\
+             \x20 sockets connected                 12\n\
+             \x20 cluster nodes            single node\n\
+             \n\
+             counters that are not zero\n\
+             \x20 publishes    120\n\
+             \x20 deliveries  4800\n"
+        );
+    }
+
+    #[test]
+    fn topics_are_listed_without_what_a_terminal_would_obey() {
+        let text = shown(DOCUMENT, true).unwrap();
+
+        assert!(text.ends_with(
+            "topics (* has subscribers)\n  a\\u{1b}[31m\n* b\n* gone  (not registered any more)\n  worker.status\n"
+        ));
+    }
+
+    #[test]
+    fn a_document_of_the_original_worker_is_shown_too() {
+        let text = shown(
+            r#"{"status":"ok","version":"0.3.0","uptime":"1s","registered_topics":1,"active_topics":0,"connected_clients":0,"connected_sockets":0,"cluster_nodes":2}"#,
+            false,
+        )
+        .unwrap();
+
+        assert!(text.starts_with("worker 0.3.0 on h:9001, up 1s\n"));
+        assert!(!text.contains("counters"));
+    }
+
+    #[test]
+    fn what_is_no_status_is_not_shown() {
+        for document in ["", "ok", "[]", r#"{"status":"ok"}"#] {
+            assert_eq!(shown(document, false), None);
+        }
+    }
+}

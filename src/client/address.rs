@@ -1,0 +1,249 @@
+//! Where a worker is: addresses given as URLs, or found in the configuration.
+//!
+//! Start reading at [`Address`].
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use hyper::Uri;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+/// Time to connect; what PHP allows itself, too.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Where a worker takes WebSockets.
+const USUAL_PATH: &str = "/ws";
+
+/// A host, by name or address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Without the brackets of an IPv6 address.
+    host: String,
+    port: u16,
+}
+
+/// Where browsers connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WsUrl {
+    /// The host to connect to.
+    pub address: Address,
+    /// Path and query, without the topic.
+    path: String,
+}
+
+/// Why nobody could be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The host is there, but nothing has the port.
+    #[error("no worker listens on {0}")]
+    Refused(Address),
+    /// Neither a yes nor a no in time.
+    #[error("{0} does not answer")]
+    Silent(Address),
+    /// The host's name has no address.
+    #[error("no address is known for {0}")]
+    UnknownHost(Address),
+    /// What else the system says.
+    #[error("{0} cannot be reached: {1}")]
+    System(Address, io::Error),
+}
+
+impl Address {
+    /// Where to reach, from this machine, what listens on `bind` and `port`.
+    pub fn of_listener(bind: Option<IpAddr>, port: u16) -> Self {
+        let ip = bind.filter(|ip| !ip.is_unspecified()).unwrap_or(Ipv4Addr::LOCALHOST.into());
+        Self { host: ip.to_string(), port }
+    }
+
+    /// Whether there is a port to connect to: a worker on port 0 is somewhere else.
+    pub fn has_port(&self) -> bool {
+        self.port != 0
+    }
+
+    /// Connects within 500 ms.
+    pub async fn connect(&self) -> Result<TcpStream, ConnectError> {
+        let connecting = async {
+            let unknown = |_| ConnectError::UnknownHost(self.clone());
+            let found = lookup_host((self.host.as_str(), self.port)).await.map_err(unknown)?;
+            let addresses: Vec<_> = found.collect();
+            let stream = TcpStream::connect(addresses.as_slice()).await;
+            stream.map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionRefused => ConnectError::Refused(self.clone()),
+                io::ErrorKind::TimedOut => ConnectError::Silent(self.clone()),
+                _ => ConnectError::System(self.clone(), error),
+            })
+        };
+        let connected = timeout(CONNECT_TIMEOUT, connecting).await;
+        connected.unwrap_or_else(|_| Err(ConnectError::Silent(self.clone())))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl WsUrl {
+    /// The usual place on `address`.
+    pub fn on(address: Address) -> Self {
+        Self { address, path: USUAL_PATH.to_owned() }
+    }
+
+    /// Whether the path is the one that a worker has.
+    pub fn has_usual_path(&self) -> bool {
+        self.path.split('?').next() == Some(USUAL_PATH)
+    }
+
+    /// The whole URL for subscribing to `topic`.
+    pub fn for_topic(&self, topic: &str) -> String {
+        let separator = if self.path.contains('?') { '&' } else { '?' };
+        format!("{self}{separator}topic={}", percent_encoded(topic))
+    }
+}
+
+impl fmt::Display for WsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ws://{}{}", self.address, self.path)
+    }
+}
+
+/// Reads `http://host:port`, for an argument.
+pub fn internal(text: &str) -> Result<Address, String> {
+    let (address, path) = read(text, "http", "http://host:port")?;
+    if path != "/" {
+        return Err("write it as http://host:port, without a path".to_owned());
+    }
+    Ok(address)
+}
+
+/// Reads `ws://host:port/path`, for an argument.
+pub fn ws(text: &str) -> Result<WsUrl, String> {
+    let (address, path) = read(text, "ws", "ws://host:port/ws")?;
+    Ok(WsUrl { address, path })
+}
+
+/// Takes a URL of `scheme` apart: its address, and its path and query.
+fn read(text: &str, scheme: &str, example: &str) -> Result<(Address, String), String> {
+    let uri: Uri = text.parse().map_err(|_| format!("write it as {example}"))?;
+    match uri.scheme_str() {
+        Some(given) if given == scheme => {}
+        Some(given) if given == format!("{scheme}s") => {
+            return Err(format!(
+                "{given}:// needs TLS, which this tool does not speak yet: name the worker itself, behind the proxy, as {example}"
+            ));
+        }
+        _ => return Err(format!("write it as {example}")),
+    }
+    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+    let authority = authority.ok_or_else(|| format!("write it as {example}, without a user"))?;
+    let bracketed = authority.host();
+    // The port is read here, as `Authority` takes one above 65535 for none.
+    let port = match authority.as_str().get(bracketed.len()..).unwrap_or_default() {
+        "" => Some(80),
+        port => port.strip_prefix(':').and_then(|port| port.parse().ok()).filter(|&port| port != 0),
+    };
+    let port = port.ok_or_else(|| format!("write it as {example}, the port from 1 to 65535"))?;
+    let host = bracketed.trim_start_matches('[').trim_end_matches(']').to_owned();
+    if host.is_empty() {
+        return Err(format!("write it as {example}"));
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    Ok((Address { host, port }, path))
+}
+
+/// `text` as the value of a query's parameter.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::query;
+
+    #[test]
+    fn an_internal_address_is_a_url_of_a_host_and_a_port() {
+        for (text, address) in [
+            ("http://127.0.0.1:9001", "127.0.0.1:9001"),
+            ("http://worker:9001/", "worker:9001"),
+            ("http://[::1]:9001", "[::1]:9001"),
+            ("http://worker", "worker:80"),
+        ] {
+            assert_eq!(internal(text).unwrap().to_string(), address, "{text}");
+        }
+        for text in [
+            "",
+            "127.0.0.1:9001",
+            "localhost",
+            "http://",
+            "http://:9001",
+            "http://a:0",
+            "http://a:99999",
+            "http://a:",
+            "http://a:9001/internal",
+            "http://user:word@a:9001",
+            "ws://a:9001",
+        ] {
+            assert!(internal(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tls_is_refused_with_the_reason() {
+        assert!(ws("wss://example.org/ws").unwrap_err().starts_with("wss:// needs TLS"));
+        assert!(internal("https://a:9001").unwrap_err().starts_with("https:// needs TLS"));
+    }
+
+    #[test]
+    fn the_topic_is_added_to_what_the_url_has() {
+        let url = |text| ws(text).unwrap().for_topic("a b/ä&c");
+
+        assert_eq!(url("ws://h:9000/ws"), "ws://h:9000/ws?topic=a%20b%2F%C3%A4%26c");
+        assert_eq!(url("ws://h:9000/ws?x=1"), "ws://h:9000/ws?x=1&topic=a%20b%2F%C3%A4%26c");
+        assert_eq!(
+            WsUrl::on(Address::of_listener(None, 9000)).for_topic("t"),
+            "ws://127.0.0.1:9000/ws?topic=t"
+        );
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_on_loopback() {
+        let at = |bind: &str| Address::of_listener(Some(bind.parse().unwrap()), 9001).to_string();
+
+        assert_eq!(at("0.0.0.0"), "127.0.0.1:9001");
+        assert_eq!(at("::"), "127.0.0.1:9001");
+        assert_eq!(at("::1"), "[::1]:9001");
+        assert_eq!(at("192.0.2.7"), "192.0.2.7:9001");
+    }
+
+    proptest! {
+        #[test]
+        fn a_topic_is_decoded_as_it_was_encoded(topic in "\\PC{0,40}") {
+            let query = format!("topic={}", percent_encoded(&topic));
+            prop_assert_eq!(query::first(&query, "topic"), Some(topic.into_bytes()));
+        }
+
+        #[test]
+        fn any_url_is_read_without_a_panic(text in "((http|ws)://)?[\\[\\]a-z0-9:@/?.%]{0,30}") {
+            let _ = (internal(&text), ws(&text));
+        }
+    }
+}

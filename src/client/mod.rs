@@ -1,0 +1,12 @@
+//! A client of a running worker, as PHP is one: for the shell's tools and for the demo.
+//!
+//! Start reading at [`Worker`], which has the verbs; `http` carries them, [`address`] says where
+//! to. Knows nothing of this process's own broker, so that what it does goes the way of PHP's
+//! calls.
+
+pub mod address;
+mod http;
+mod worker;
+
+pub use self::http::CallError;
+pub use self::worker::{Worker, WorkerError};

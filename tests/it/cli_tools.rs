@@ -1,0 +1,586 @@
+//! The shell tools against a running worker: `token`, `publish`, `listen` and `status`.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use wavelog_worker::clock::unix_now;
+use wavelog_worker::secret::Secret;
+use wavelog_worker::token::{Claims, Grant, mint};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wavelog_worker");
+const SECRET: &str = "f3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+const OTHER_SECRET: &str = "9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab";
+
+/// Longest that anything here should take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A directory with a configuration, and perhaps a worker that runs with it.
+struct Site {
+    directory: TempDir,
+    worker: Option<Process>,
+    ws: SocketAddr,
+    internal: SocketAddr,
+}
+
+impl Site {
+    /// With a running worker.
+    fn start() -> Self {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let directory = tempfile::tempdir().unwrap();
+        let mut site = Self { directory, worker: None, ws: nowhere, internal: nowhere };
+        site.restart();
+        // From now on the tools know the ports, and so does the next worker.
+        site.configure();
+        site
+    }
+
+    fn restart(&mut self) {
+        self.configure();
+        let mut worker = Process::start(self.command(&["serve"]));
+        let line = worker.stderr_line("\"listening\"");
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = |name: &str| said[name].as_str().unwrap().parse::<SocketAddr>().unwrap();
+        (self.ws, self.internal) = (address("ws"), address("internal"));
+        self.worker = Some(worker);
+    }
+
+    fn configure(&self) {
+        let text = format!(
+            "worker_secret: {SECRET}\nws_bind: 127.0.0.1\nws_port: {}\ninternal_port: {}\nlog_format: json\n",
+            self.ws.port(),
+            self.internal.port()
+        );
+        let path = self.path("config.yaml");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The program with `arguments`, in the directory of the site and without an environment.
+    fn command(&self, arguments: &[&str]) -> Command {
+        command(self.directory.path(), arguments)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        run(self.command(arguments), b"")
+    }
+
+    fn listen(&self, arguments: &[&str]) -> Process {
+        Process::start(self.command(&[&["listen"], arguments].concat()))
+    }
+}
+
+fn command(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).current_dir(directory).env_clear();
+    command
+}
+
+/// What a finished program left.
+struct Outcome {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(mut command: Command, input: &[u8]) -> Outcome {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    // One that refuses its arguments does not read.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let outcome = Outcome {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    };
+    for secret in [SECRET, OTHER_SECRET] {
+        assert!(!outcome.stdout.contains(secret) && !outcome.stderr.contains(secret));
+    }
+    outcome
+}
+
+impl Outcome {
+    /// It succeeded, and this is its output.
+    #[track_caller]
+    fn good(self) -> String {
+        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// It failed with this one line.
+    #[track_caller]
+    fn failure(self) -> String {
+        assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
+        assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
+        assert_eq!(self.stdout, "");
+        self.stderr
+    }
+}
+
+/// A program that runs until it ends or the test does.
+struct Process {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Process {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = lines(child.stdout.take().unwrap());
+        let stderr = lines(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
+    }
+
+    fn stdout_line(&self) -> String {
+        self.stdout.recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// The next line of standard error that contains `part`.
+    fn stderr_line(&mut self, part: &str) -> String {
+        loop {
+            let line = self.stderr.recv_timeout(PATIENCE).expect(part);
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn wait(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// What every user of the machine can see of it.
+    fn command_line(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/cmdline", self.child.id())).unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines of `source` as they come.
+fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::sync_channel(1000);
+    thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            assert!(!line.contains(SECRET));
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn token(topic: &str, expires: i64, secret: &str) -> String {
+    let claims = Claims { user_id: 1, grant: Grant::Topic(topic.to_owned()), expires };
+    mint(&claims, &Secret::new(secret).unwrap())
+}
+
+/// An address where nobody listens.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn what_is_published_is_printed_a_line_each_and_in_order() {
+    let site = Site::start();
+    let mut listener = site.listen(&["--register", "--count", "3", "session.42"]);
+    listener.stderr_line("connected to ws://127.0.0.1:");
+
+    let said = site.run(&["publish", "session.42", r#"{"call": "DL1ABC"}"#]).good();
+    site.run(&["publish", "session.42", "-5"]).good();
+    run(site.command(&["publish", "session.42"]), b"[1,\n2]\n").good();
+
+    assert!(said.starts_with("published to \"session.42\" on 127.0.0.1:"), "{said}");
+    assert_eq!(listener.stdout_line(), r#"{"call": "DL1ABC"}"#);
+    assert_eq!(listener.stdout_line(), "-5");
+    assert_eq!(listener.stdout_line(), "[1, 2]");
+    assert_eq!(listener.wait(), Some(0), "--count is reached");
+}
+
+#[test]
+fn listen_comes_back_after_a_restart_of_the_worker() {
+    let mut site = Site::start();
+    let mut listener = site.listen(&["--register", "a"]);
+    listener.stderr_line("connected");
+
+    let mut worker = site.worker.take().unwrap();
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.wait(), Some(0));
+    let note = listener.stderr_line("reconnecting in ");
+    site.restart();
+    listener.stderr_line("connected");
+    site.run(&["publish", "a", "\"again\""]).good();
+
+    assert!(note.contains(" s (closed 1001 shutting down)"), "{note}");
+    assert!(note.starts_with("reconnecting in 0.") || note.starts_with("reconnecting in 1.0 s"));
+    assert_eq!(listener.stdout_line(), "\"again\"");
+}
+
+#[test]
+fn listen_comes_back_after_a_crash_of_the_worker() {
+    let mut site = Site::start();
+    let mut listener = site.listen(&["--register", "a"]);
+    listener.stderr_line("connected");
+
+    drop(site.worker.take());
+    listener.stderr_line(" s (the connection broke)");
+    listener.stderr_line("no worker listens on 127.0.0.1:");
+    site.restart();
+
+    listener.stderr_line("connected");
+}
+
+#[test]
+fn listen_ends_with_0_when_it_is_interrupted() {
+    let site = Site::start();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut listener = site.listen(&["--register", "a"]);
+        listener.stderr_line("connected");
+
+        listener.signal(signal);
+
+        assert_eq!(listener.wait(), Some(0));
+    }
+}
+
+#[test]
+fn listen_says_what_to_do_where_coming_back_would_not_help() {
+    let site = Site::start();
+    site.run(&["publish", "--register", "a", "1"]).good();
+
+    let unknown = site.run(&["listen", "unknown"]).failure();
+    let closed = site.run(&["listen", "--open", "a"]).failure();
+    let url = format!("ws://{}/", site.ws);
+    let elsewhere = site.run(&["listen", "--url", &url, "a"]).failure();
+    fs::write(site.path("token.txt"), token("a", unix_now() - 60, SECRET)).unwrap();
+    let expired = site.run(&["listen", "--token-file", "token.txt", "a"]).failure();
+    let missing = site.run(&["listen", "--token-file", "none.txt", "a"]).failure();
+
+    assert!(unknown.contains("topic \"unknown\" is not registered: add --register, or --wait"));
+    assert!(closed.contains("refuses the token: the topic is not open; leave --open away"));
+    assert!(elsewhere.contains("or is the path wrong? A worker's own is /ws"), "{elsewhere}");
+    assert!(expired.contains("see why with `wavelog_worker token --decode`"), "{expired}");
+    assert!(missing.contains("none.txt: the token cannot be read"), "{missing}");
+}
+
+#[test]
+fn listen_waits_for_a_topic_if_it_is_told_to() {
+    let site = Site::start();
+    let mut listener = site.listen(&["--wait", "later"]);
+    listener.stderr_line("(topic not registered)");
+
+    site.run(&["publish", "--register", "later", "1"]).good();
+
+    listener.stderr_line("connected");
+}
+
+#[test]
+fn an_open_topic_needs_neither_secret_nor_token() {
+    let site = Site::start();
+    site.run(&["publish", "--register", "--open", "news", "1"]).good();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let url = format!("ws://{}/ws", site.ws);
+    let arguments = ["listen", "--open", "--url", &url, "--count", "1", "news"];
+    let mut listener = Process::start(command(elsewhere.path(), &arguments));
+    listener.stderr_line("connected");
+
+    site.run(&["publish", "news", "2"]).good();
+
+    assert_eq!(listener.stdout_line(), "2");
+    assert_eq!(listener.wait(), Some(0));
+}
+
+#[test]
+fn a_token_opens_a_topic_without_the_secret() {
+    let site = Site::start();
+    site.run(&["publish", "--register", "a", "1"]).good();
+    let good = site.run(&["token", "--topic", "a"]).good();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("token.txt"), &good).unwrap();
+    let url = format!("ws://{}/ws", site.ws);
+    let without = run(command(elsewhere.path(), &["listen", "--url", &url, "a"]), b"").failure();
+
+    let file = ["listen", "--url", &url, "--token-file", "token.txt", "--count", "1", "a"];
+    let of_file = command(elsewhere.path(), &file);
+    let mut of_variable =
+        command(elsewhere.path(), &["listen", "--url", &url, "--count", "1", "a"]);
+    of_variable.env("WORKER_TOKEN", &good);
+    let mut listeners = [of_file, of_variable].map(Process::start);
+    for listener in &mut listeners {
+        listener.stderr_line("connected");
+        assert!(!listener.command_line().contains(good.trim()));
+    }
+    site.run(&["publish", "a", "2"]).good();
+
+    for listener in &mut listeners {
+        assert_eq!(listener.stdout_line(), "2");
+    }
+    assert!(without.contains("or use --open, --token-file FILE or WORKER_TOKEN"), "{without}");
+}
+
+#[test]
+fn a_token_is_made_and_explained() {
+    let site = Site::start();
+    let decode = |token: &str, more: &[&str]| {
+        let arguments = [&["token", "--decode"], more].concat();
+        run(site.command(&arguments), token.as_bytes())
+    };
+    let good = site.run(&["token", "--session", "42", "--user-id", "7", "--ttl", "3h12m5s"]).good();
+
+    let accepted = decode(&good, &[]);
+    let forged = decode(&token("a", unix_now() + 60, OTHER_SECRET), &[]);
+    let expired = decode(&token("a", unix_now() - 301, SECRET), &[]);
+    let malformed = decode(&good[..good.len() / 2], &["--json"]);
+    let nothing = decode("", &[]);
+
+    assert_eq!(accepted.code, Some(0));
+    for line in [
+        "claims     {\"user_id\":7,\"session_id\":42,\"expires\":",
+        "opens      topic \"session.42\"\nuser       7\nexpiry     expires in 3 h 12 min (",
+        "signature  good\nverdict    would be accepted now\n",
+    ] {
+        assert!(accepted.stdout.contains(line), "{}", accepted.stdout);
+    }
+    assert_eq!(good.lines().count(), 1);
+    assert!(forged.stdout.contains("would be refused: its signature does not match"));
+    assert!(expired.stdout.contains("expired 5 min"), "{}", expired.stdout);
+    let json: serde_json::Value = serde_json::from_str(&malformed.stdout).unwrap();
+    assert_eq!(json["accepted"], false);
+    assert!(json["reason"].as_str().unwrap().contains("it has no dot"), "{json}");
+    assert!(nothing.stdout.contains("it is empty"));
+    for refused in [forged, expired, malformed, nothing] {
+        assert_eq!((refused.code, refused.stderr.as_str()), (Some(1), ""));
+    }
+}
+
+#[test]
+fn a_token_is_explained_without_a_secret_but_not_found_good() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let token = token("a", unix_now() + 60, SECRET);
+
+    let explained = run(command(elsewhere.path(), &["token", "--decode"]), token.as_bytes());
+
+    assert_eq!(explained.code, Some(1));
+    assert!(explained.stdout.contains("opens      topic \"a\""));
+    assert!(explained.stdout.contains("signature  not checked, for want of a secret: config.yaml"));
+    let lost = run(command(elsewhere.path(), &["status"]), b"").failure();
+    assert!(lost.ends_with(", or name the worker's own file with --config\n"), "{lost}");
+}
+
+#[test]
+fn a_refused_secret_is_said_without_being_shown() {
+    let site = Site::start();
+    let refused = |arguments: &[&str]| {
+        let mut command = site.command(arguments);
+        command.env("WORKER_SECRET", OTHER_SECRET);
+        run(command, b"").failure()
+    };
+    site.run(&["publish", "--register", "a", "1"]).good();
+
+    for arguments in [&["publish", "a", "1"][..], &["status"], &["listen", "--register", "a"]] {
+        let line = refused(arguments);
+        assert!(line.contains("the worker refuses this secret: give the worker_secret"), "{line}");
+    }
+    let line = refused(&["listen", "a"]);
+    assert!(line.contains("refuses the token: it was made with another secret"), "{line}");
+}
+
+#[test]
+fn without_a_worker_the_way_to_one_is_shown() {
+    let site = Site::start();
+    let internal = format!("http://{}", free_address());
+    let browsers = format!("http://{}", site.ws);
+
+    for arguments in [&["publish", "a", "1", "--internal"][..], &["status", "--internal"]] {
+        let nobody = site.run(&[arguments, &[&internal]].concat()).failure();
+        let other_port = site.run(&[arguments, &[&browsers]].concat()).failure();
+
+        assert!(nobody.contains("no worker listens on 127.0.0.1:"), "{nobody}");
+        assert!(nobody.contains("start it, or say where it is with --internal"), "{nobody}");
+        assert!(other_port.contains("it is not the internal port of a worker"), "{other_port}");
+    }
+    let url = format!("ws://{}/ws", free_address());
+    let mut listener = site.listen(&["--url", &url, "a"]);
+    let note = listener.stderr_line("reconnecting in ");
+    assert!(note.contains("start it, or say where it is with --url ws://host:port/ws"), "{note}");
+}
+
+#[test]
+fn a_server_that_is_no_worker_is_told_from_one_that_does_not_answer() {
+    let site = Site::start();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
+    let (silent_url, other_url) = (url(&silent), url(&other));
+    thread::spawn(move || {
+        let (mut stream, _) = other.accept().unwrap();
+        stream.write_all(b"220 mail.example ESMTP\r\n").unwrap();
+        let _ = stream.read(&mut [0; 1000]);
+    });
+
+    let no_http = site.run(&["status", "--internal", &other_url]).failure();
+    let no_answer = site.run(&["status", "--internal", &silent_url]).failure();
+
+    assert!(no_http.contains("gave no HTTP answer"), "{no_http}");
+    assert!(no_answer.contains("did not answer within 5 s"), "{no_answer}");
+}
+
+#[test]
+fn a_payload_that_is_not_json_is_refused_and_not_sent() {
+    let site = Site::start();
+    site.run(&["publish", "--register", "a", "1"]).good();
+
+    let word = site.run(&["publish", "a", "hello"]).failure();
+    let bytes = run(site.command(&["publish", "a", "-"]), b"\"\xff\"").failure();
+    let nothing = run(site.command(&["publish", "a"]), b"").failure();
+    let large = run(site.command(&["publish", "a"]), &[b'1'; 2 << 20]).failure();
+
+    assert!(word.contains("not JSON") && word.contains("such as '\"text\"'"), "{word}");
+    assert!(bytes.contains("not UTF-8"), "{bytes}");
+    assert!(nothing.contains("the payload is empty"), "{nothing}");
+    assert!(large.contains("the payload is too large"), "{large}");
+    let status = site.run(&["status", "--json"]).good();
+    assert!(status.contains("\"publishes\":1,"), "{status}");
+}
+
+#[test]
+fn an_unknown_topic_is_hinted_to_register() {
+    let site = Site::start();
+
+    let line = site.run(&["publish", "a", "1"]).failure();
+    site.run(&["publish", "a", "1", "--register"]).good();
+    site.run(&["publish", "a", "1"]).good();
+
+    assert_eq!(line, "topic \"a\" is not registered: add --register, or let PHP register it\n");
+}
+
+#[test]
+fn status_is_shown_for_people_and_as_it_came() {
+    let site = Site::start();
+    let mut listener = site.listen(&["--register", "b"]);
+    listener.stderr_line("connected");
+    site.run(&["publish", "--register", "a", "1"]).good();
+
+    let table = site.run(&["status"]).good();
+    let topics = site.run(&["status", "--topics"]).good();
+    let json = site.run(&["status", "--topics", "--json"]).good();
+
+    assert!(table.starts_with("wavelog_worker (Rust) "), "{table}");
+    for words in [
+        "\n  topics registered                  3\n",
+        "\n  topics with subscribers            1\n",
+        "\n  cluster nodes            single node\n",
+        "\n  publishes",
+    ] {
+        assert!(table.contains(words), "{table}");
+    }
+    assert!(!table.contains("forbidden"), "it is zero");
+    assert!(topics.ends_with("topics (* has subscribers)\n  a\n* b\n  worker.status\n"));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["active_topic_list"], serde_json::json!(["b"]));
+    assert_eq!(json["counters"]["publishes"], 1);
+}
+
+#[test]
+fn the_secret_is_not_to_be_seen_from_outside() {
+    let site = Site::start();
+    let mut listener = site.listen(&["--register", "a"]);
+
+    listener.stderr_line("connected"); // `lines` looks for the secret in every line.
+
+    for process in [&listener, site.worker.as_ref().unwrap()] {
+        assert!(process.command_line().starts_with(PROGRAM));
+        assert!(!process.command_line().contains(SECRET));
+    }
+    for tool in ["token", "publish", "listen", "status"] {
+        let help = site.run(&[tool, "--help"]).good();
+        assert!(help.contains("Examples:\n  wavelog_worker "), "{help}");
+        assert!(!help.contains("--secret"));
+    }
+}
+
+#[test]
+fn wrong_arguments_exit_with_2() {
+    let site = Site::start();
+    for arguments in [
+        &["publish"][..],
+        &["publish", "", "1"],
+        &["publish", "--open", "a", "1"],
+        &["publish", "--internal", "127.0.0.1:9001", "a", "1"],
+        &["listen", "--url", "wss://example.org/ws", "a"],
+        &["listen", "--count", "0", "a"],
+        &["token"],
+        &["token", "--topic", "a", "--session", "1"],
+        &["token", "--session", "0"],
+        &["token", "--topic", "a", "--ttl", "1d"],
+        &["token", "--decode", "7b7d.00"],
+        &["token", "--decode", "--topic", "a"],
+    ] {
+        assert_eq!(site.run(arguments).code, Some(2), "{arguments:?}");
+    }
+    let tls = site.run(&["listen", "--url", "wss://example.org/ws", "a"]).stderr;
+    assert!(tls.contains("wss:// needs TLS, which this tool does not speak yet"), "{tls}");
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_a_tool_quietly() {
+    let site = Site::start();
+    for arguments in [
+        &["status"][..],
+        &["token", "--topic", "a"],
+        &["publish", "--register", "a", "1"],
+        &["check"],
+        &["init", "--config", "new.yaml"],
+    ] {
+        let mut command = site.command(arguments);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+
+        let output = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    }
+
+    let mut listener = site.listen(&["a"]);
+    listener.stderr_line("connected");
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = site.command(&["listen", "a"]);
+    let mut child = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    drop(command); // It holds an end of the pipe, too.
+    let notes = lines(child.stderr.take().unwrap());
+    assert!(notes.recv_timeout(PATIENCE).unwrap().starts_with("connected"));
+    drop(reader);
+    site.run(&["publish", "a", "1"]).good();
+
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(notes.recv_timeout(PATIENCE).ok(), None, "nothing more is said");
+}
