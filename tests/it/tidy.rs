@@ -12,11 +12,11 @@ use std::process::Command;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &[
-        "app", "demo", "internal_client", "telemetry", "token", "protocol", "topic", "secret",
+        "app", "demo", "client", "telemetry", "token", "protocol", "topic", "secret",
     ]),
     // A program as `serve` is one: it runs an app and is its first client.
     ("demo", &[
-        "app", "ws", "internal_client", "telemetry", "token", "protocol", "topic", "secret",
+        "app", "ws", "client", "telemetry", "token", "protocol", "topic", "secret",
     ]),
     ("app", &[
         "telemetry", "api", "ws", "admin", "broker", "registry", "cluster", "hub", "link",
@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", BELOW_THE_DOORS),
     ("ws", BELOW_THE_DOORS),
     ("admin", BELOW_THE_DOORS),
-    ("internal_client", &["secret", "topic", "protocol"]),
+    ("client", &["protocol", "secret"]),
     ("broker", &[
         "registry", "cluster", "hub", "link", "token", "protocol", "topic", "secret",
     ]),
