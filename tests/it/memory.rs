@@ -2,22 +2,11 @@
 
 use std::thread;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
 use crate::support::{Socket, Worker, alone};
 
 const SOCKETS: usize = 10_000;
 /// Bytes of RSS that an idle, authenticated socket may cost.
 const BUDGET: u64 = 1500;
-
-/// Allows this process, and the worker it starts, as many open files as it may have.
-fn raise_open_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).unwrap();
-    let enough = limit.maximum.is_none_or(|maximum| maximum as usize > SOCKETS + 2000);
-    assert!(enough, "needs a hard limit of open files above {}", SOCKETS + 2000);
-}
 
 /// Authenticated sockets, opened by four threads.
 fn open(worker: &Worker, count: usize) -> Vec<Socket> {
@@ -31,7 +20,6 @@ fn open(worker: &Worker, count: usize) -> Vec<Socket> {
 #[test]
 fn an_idle_authenticated_socket_costs_at_most_1500_bytes() {
     let _alone = alone();
-    raise_open_files();
     let worker = Worker::start();
     worker.register("session.42");
     // What is set up once is no cost of a socket.
@@ -55,7 +43,6 @@ fn an_idle_authenticated_socket_costs_at_most_1500_bytes() {
 #[test]
 fn sockets_that_come_and_go_leave_nothing_behind() {
     let _alone = alone();
-    raise_open_files();
     let worker = Worker::start();
     worker.register("session.42");
     let come_and_go = |count| {
