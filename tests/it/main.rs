@@ -1,3 +1,39 @@
-//! Drives the built program over real sockets.
+//! Drives the built worker over real sockets, from outside, and holds it to `docs/protocol.md`.
+//!
+//! Each test starts a worker of its own on free ports ([`support::Worker`]) and ends it again,
+//! so all of them can run at the same time. Start reading at `support/worker.rs`, then take the
+//! file of the theme you are interested in; the name of a test says what it holds the worker to.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_types,
+    reason = "a test may panic, and it drives a real process, whose clock cannot be paused"
+)]
+
+mod api;
+mod auth;
+mod busy;
+mod cli;
 mod cli_tools;
+mod client_address;
+mod contract;
+mod deadlines;
+mod frames;
+mod garbage;
+mod handshake;
+mod independent;
+mod json_bodies;
+mod keepalive;
+mod load;
+mod memory;
+mod push;
+mod registry;
+mod secrecy;
+mod shutdown;
+mod slow;
+mod status;
+mod status_feed;
+mod support;
+mod syscalls;
+mod tidy;
