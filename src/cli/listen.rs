@@ -67,7 +67,7 @@ pub(super) fn listen(args: ListenArgs, path: Option<&Path>, env: Env<'_>) -> Res
     let settings = settings::load(path, env)?;
     let listener = Listener::new(args, settings, env).map_err(|error| error.to_string())?;
     super::block_on(async {
-        let end = serve::end_signal()?;
+        let end = serve::end_signal(&serve::TOLD_TO_END)?;
         listener.follow(&end).await.map_err(|error| error.to_string())
     })?
 }

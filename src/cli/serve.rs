@@ -22,6 +22,13 @@ const FEW_FILES: u64 = 4096;
 /// Time that tasks have to end after everything of note has been waited for.
 const LEFTOVERS: Duration = Duration::from_millis(100);
 
+/// What ends a worker. Not the end of its terminal, which `nohup` is there to outlive.
+pub(super) const TOLD_TO_END: [SignalKind; 2] = [SignalKind::terminate(), SignalKind::interrupt()];
+
+/// What ends a demo, so that it leaves nothing behind.
+const TERMINAL_GONE: [SignalKind; 3] =
+    [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+
 /// Loads the configuration at `path` and serves until SIGTERM or SIGINT.
 pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
     let loaded = Config::load(path, env).map_err(|error| error.to_string())?;
@@ -31,19 +38,20 @@ pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let app = App::bind(loaded.config).map_err(|error| error.to_string())?;
-        app.run(end_signal()?).await;
+        app.run(end_signal(&TOLD_TO_END)?).await;
         Ok(())
     });
     runtime.shutdown_timeout(LEFTOVERS);
     result
 }
 
-/// Runs the demo until SIGTERM or SIGINT.
+/// Runs the demo until SIGTERM or SIGINT, or until its terminal is closed.
 pub(super) fn demo(ports: DemoPorts) -> Result<(), String> {
     raise_file_limit();
     let runtime = runtime()?;
     let mut out = io::stdout();
-    let result = runtime.block_on(async { demo::run(ports, end_signal()?, &mut out).await });
+    let result =
+        runtime.block_on(async { demo::run(ports, end_signal(&TERMINAL_GONE)?, &mut out).await });
     runtime.shutdown_timeout(LEFTOVERS);
     result
 }
@@ -56,20 +64,19 @@ pub(super) fn runtime() -> Result<Runtime, String> {
         .map_err(|error| format!("cannot start threads: {error}; the system is short of them"))
 }
 
-/// Cancelled by SIGTERM or SIGINT. Needs a runtime.
-pub(super) fn end_signal() -> Result<CancellationToken, String> {
-    let refused = |error| format!("cannot listen for signals: {error}");
-    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+/// Cancelled by any of `signals`. Needs a runtime.
+pub(super) fn end_signal(signals: &[SignalKind]) -> Result<CancellationToken, String> {
     let end = CancellationToken::new();
-    let told = end.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        told.cancel();
-    });
+    for kind in signals {
+        let refused = |error| format!("cannot listen for signals: {error}");
+        let mut told = signal(*kind).map_err(refused)?;
+        let end = end.clone();
+        tokio::spawn(async move {
+            if told.recv().await.is_some() {
+                end.cancel();
+            }
+        });
+    }
     Ok(end)
 }
 
