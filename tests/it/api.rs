@@ -334,3 +334,17 @@ fn many_connections_are_served_at_the_same_time() {
         connection.answer().assert_ok();
     }
 }
+
+#[test]
+fn a_call_with_the_wrong_secret_leaves_a_line_in_the_log() {
+    let worker = Worker::start();
+
+    Http::connect(worker.internal)
+        .ask(&request("POST", "/internal/publish", &[("X-Worker-Secret", "wrong")], b"{}"))
+        .assert_error(403, "forbidden\n");
+
+    let line = worker.wait_for_log("the refused call", |line| {
+        line["message"] == "call without the right secret refused"
+    });
+    assert_eq!(line["client"], "127.0.0.1");
+}

@@ -1,10 +1,11 @@
 //! Half-open requests and stalled bodies go away, on both ports, and are counted
 //! (docs/protocol.md, "Deadlines").
 
+use std::io::{ErrorKind, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Http, PATIENCE, SECRET, Worker, upgrade_request};
+use crate::support::{Http, PATIENCE, SECRET, Worker, request, upgrade_request};
 
 const QUICK: &str = "request_timeout: 1s\n";
 
@@ -157,4 +158,25 @@ fn a_slow_but_timely_request_is_served() {
     }
 
     connection.answer().assert_ok();
+}
+
+#[test]
+fn a_client_of_the_internal_port_that_does_not_read_its_answers_is_ended_and_counted() {
+    let worker = Worker::with(QUICK);
+    let begin = Instant::now();
+    let (mut stream, _) = worker.internal().into_parts();
+    stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+    let requests = request("GET", "/nowhere", &[], b"").repeat(100);
+
+    let ended = loop {
+        match stream.write(&requests) {
+            Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                break error;
+            }
+            _ => assert!(begin.elapsed() < PATIENCE, "it is still served"),
+        }
+    };
+
+    assert!(matches!(ended.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{ended}");
+    worker.wait_for_counter("http_timeouts", 1);
 }
