@@ -100,7 +100,10 @@ impl Feed {
         loop {
             match self.said().await? {
                 Some(Said::AuthOk) => return Ok(()),
-                Some(Said::Error { code }) if code == "unauthorized" => {
+                Some(Said::Error { code })
+                    // The other is what a topic that is not open says to no token at all.
+                    if code == "unauthorized" || code == "auth_required" =>
+                {
                     return Err(FeedError::Unauthorized);
                 }
                 Some(Said::Error { code }) => return Err(FeedError::Refused(code)),
