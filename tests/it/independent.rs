@@ -86,11 +86,11 @@ async fn a_ping_is_answered() {
 
 #[tokio::test]
 async fn the_library_answers_pings_and_stays_connected() {
-    let worker = Worker::with("ping_interval: 1s\nidle_timeout: 2s\n");
+    let worker = Worker::with("ping_interval: 1s\nidle_timeout: 4s\n");
     worker.register("a");
     let mut client = subscribe(&worker, "a").await;
 
-    for _ in 0..4 {
+    for _ in 0..6 {
         assert_eq!(next_of_all(&mut client).await, Message::Ping("".into()));
     }
 

