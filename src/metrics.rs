@@ -62,7 +62,8 @@ pub struct Metrics {
     pub auth_timeouts: Counter,
     /// Refused auth frames and tokens.
     pub auth_failures: Counter,
-    /// Connections ended because a request's head or body did not come in time, on either port.
+    /// Connections ended because a request's head or body did not come in time, on either port, or
+    /// because its answer was not taken.
     pub http_timeouts: Counter,
     /// Calls of the internal API without the right secret.
     pub forbidden: Counter,
