@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use rustix::process::{Resource, getrlimit};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -24,8 +25,11 @@ use crate::registry::Registry;
 use crate::shutdown::Shutdown;
 use crate::ws::{self, Pages, Sessions, WsContext};
 
-/// Time for requests under way to be answered at the end, and again for what was accepted to be
-/// delivered, and again for browsers to take their close frames. Together under 2 s.
+/// Time for the whole end. The process has to be gone within 2 s, and takes some to go.
+const END: Duration = Duration::from_millis(1500);
+
+/// Time for each step of the end: requests under way are answered; what was accepted is delivered;
+/// browsers are told, and take it.
 const LAST_STEP: Duration = Duration::from_millis(500);
 
 /// Why the worker cannot start.
@@ -126,6 +130,7 @@ impl App {
                 sessions: Arc::clone(&sessions),
                 metrics: Arc::clone(&metrics),
                 shutdown: shutdown.clone(),
+                max_connections: max_connections(),
                 pages,
             }),
         ));
@@ -137,16 +142,18 @@ impl App {
 
         end.cancelled().await;
         info!("shutting down");
+        let by = Instant::now() + END;
+        let step = || by.min(Instant::now() + LAST_STEP);
         stopping.cancel();
         // Both only accept, and have been told to stop; an error would be a panic of theirs.
         let _ = (ws.await, api.await);
         shutdown.requests.close();
-        let _ = timeout(LAST_STEP, shutdown.requests.wait()).await;
-        let _ = timeout(LAST_STEP, hub.drained()).await;
+        let _ = timeout_at(step(), shutdown.requests.wait()).await;
+        let _ = timeout_at(step(), hub.drained()).await;
         shutdown.closing.cancel();
-        sessions.close_all().await;
+        let _ = timeout_at(by, sessions.close_all()).await;
         shutdown.sessions.close();
-        let told = timeout(LAST_STEP, shutdown.sessions.wait()).await.is_ok();
+        let told = timeout_at(step(), shutdown.sessions.wait()).await.is_ok();
         info!(all_told = told, "ended");
     }
 }
@@ -170,6 +177,14 @@ impl StartError {
         };
         Self::Bind { key, port, problem, fix }
     }
+}
+
+/// Connections that browsers may have: what the limit of open files leaves when a twentieth of it,
+/// 16 at least and 256 at most, is kept for the internal port and the rest of the process.
+fn max_connections() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    limit.saturating_sub((limit / 20).clamp(16, 256)).max(1)
 }
 
 /// Lets the registry give memory back, every second.

@@ -108,7 +108,7 @@ impl Broker {
     /// [`PublishError`] if it was not accepted; then nobody gets it.
     pub async fn publish(&self, topic: &str, payload: &str) -> Result<(), PublishError> {
         self.lookup(topic).ok_or(PublishError::UnknownTopic)?;
-        match self.hub.publish(topic, message::push_frame(payload)).await {
+        match self.hub.publish(topic, || message::push_frame(payload)).await {
             Ok(()) => {
                 self.metrics.publishes.inc();
                 Ok(())

@@ -19,8 +19,22 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    /// When a failing accept was last said in the log.
-    said: Option<Instant>,
+    failing: Seldom,
+}
+
+/// Lets something be said in the log once in ten seconds.
+#[derive(Debug, Default)]
+pub struct Seldom(Option<Instant>);
+
+impl Seldom {
+    /// Whether it may be said now.
+    pub fn now(&mut self) -> bool {
+        let may = self.0.is_none_or(|at| at.elapsed() > Duration::from_secs(10));
+        if may {
+            self.0 = Some(Instant::now());
+        }
+        may
+    }
 }
 
 impl Listener {
@@ -46,7 +60,7 @@ impl Listener {
                 }
             }
         };
-        Ok(Self { socket: TcpListener::from_std(socket.into())?, said: None })
+        Ok(Self { socket: TcpListener::from_std(socket.into())?, failing: Seldom::default() })
     }
 
     /// The address it is bound to.
@@ -69,9 +83,8 @@ impl Listener {
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    if self.said.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
+                    if self.failing.now() {
                         warn!(%error, "cannot accept connections; raise the limit of open files");
-                        self.said = Some(Instant::now());
                     }
                     sleep(PAUSE).await;
                 }

@@ -65,6 +65,8 @@ pub struct Metrics {
     /// Connections ended because a request's head or body did not come in time, on either port, or
     /// because its answer was not taken.
     pub http_timeouts: Counter,
+    /// Browsers that were turned away because nearly all files were open.
+    pub refused_full: Counter,
     /// Calls of the internal API without the right secret.
     pub forbidden: Counter,
 }

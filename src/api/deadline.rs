@@ -3,7 +3,7 @@
 //! hyper has one of its own, but that also ends connections which merely wait for their next
 //! request, as proxies and PHP with persistent handles let them. So the stream watches itself: a
 //! head that has begun must be whole within the time for a request; between requests it may take
-//! [`IDLE`]; and a client that does not read its answer for as long as a request may take is gone.
+//! [`IDLE`] (also if the beginning of a head came together with the request before); and a client that does not read its answer for as long as a request may take is gone.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// Time that a connection may wait for its next request.
@@ -34,8 +33,8 @@ pub(super) struct UnderWay(Progress);
 
 /// A stream that ends with an error if a request's head takes too long.
 #[derive(Debug)]
-pub(super) struct WatchedStream {
-    stream: TcpStream,
+pub(super) struct WatchedStream<S> {
+    stream: S,
     progress: Progress,
     head_timeout: Duration,
     /// What `timer` was last set for.
@@ -64,9 +63,9 @@ impl Drop for UnderWay {
     }
 }
 
-impl WatchedStream {
+impl<S> WatchedStream<S> {
     /// Watches `stream`; the first head has to come at once, not after [`IDLE`].
-    pub(super) fn new(stream: TcpStream, head_timeout: Duration) -> (Self, Progress) {
+    pub(super) fn new(stream: S, head_timeout: Duration) -> (Self, Progress) {
         let progress = Progress(Arc::new(AtomicU8::new(HEAD)));
         let timer = Box::pin(sleep(head_timeout));
         let watched = Self {
@@ -99,7 +98,7 @@ impl WatchedStream {
     }
 }
 
-impl WatchedStream {
+impl<S> WatchedStream<S> {
     /// Turns a write that has waited too long into an error.
     fn watch_write(
         &mut self,
@@ -120,7 +119,7 @@ impl WatchedStream {
     }
 }
 
-impl AsyncRead for WatchedStream {
+impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -128,9 +127,10 @@ impl AsyncRead for WatchedStream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let state = &self.progress.0;
-        if buffer.filled().len() > before && state.load(Ordering::Relaxed) == WAITING {
-            state.store(HEAD, Ordering::Relaxed);
+        let came = buffer.filled().len() > before;
+        if came && self.progress.0.load(Ordering::Relaxed) == WAITING {
+            self.progress.0.store(HEAD, Ordering::Relaxed);
+            self.timed = SERVING; // Whatever is waited for next, its time begins anew.
         }
         if read.is_pending() && self.poll_deadline(cx).is_ready() {
             if self.timed == HEAD {
@@ -142,7 +142,7 @@ impl AsyncRead for WatchedStream {
     }
 }
 
-impl AsyncWrite for WatchedStream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -170,6 +170,86 @@ impl AsyncWrite for WatchedStream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+    fn watched() -> (WatchedStream<DuplexStream>, Progress, DuplexStream) {
+        let (ours, client) = duplex(1024);
+        let (stream, progress) = WatchedStream::new(ours, HEAD_TIMEOUT);
+        (stream, progress, client)
+    }
+
+    /// How long the stream waits before it gives up.
+    async fn patience(stream: &mut WatchedStream<DuplexStream>) -> Duration {
+        let began = Instant::now();
+        let error = stream.read(&mut [0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        began.elapsed()
+    }
+
+    async fn serve_one(
+        stream: &mut WatchedStream<DuplexStream>,
+        progress: &Progress,
+        client: &mut DuplexStream,
+    ) {
+        client.write_all(b"request").await.unwrap();
+        assert_eq!(stream.read(&mut [0; 64]).await.unwrap(), 7);
+        drop(progress.request_began());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_in_use_lives_on_and_an_idle_one_has_its_time() {
+        let (mut stream, progress, mut client) = watched();
+
+        for _ in 0..10 {
+            serve_one(&mut stream, &progress, &mut client).await;
+            let idle = tokio::time::timeout(IDLE / 2, stream.read(&mut [0; 64])).await;
+            assert!(idle.is_err(), "still waiting");
+        }
+
+        assert_eq!(patience(&mut stream).await, IDLE / 2);
+        assert!(!progress.timed_out(), "waiting for a next request is no fault");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_has_begun_has_the_time_of_a_request() {
+        let (mut stream, progress, mut client) = watched();
+        serve_one(&mut stream, &progress, &mut client).await;
+        client.write_all(b"half a he").await.unwrap();
+        assert_eq!(stream.read(&mut [0; 64]).await.unwrap(), 9);
+
+        assert_eq!(patience(&mut stream).await, HEAD_TIMEOUT);
+        assert!(progress.timed_out());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_being_served_has_no_deadline_here() {
+        let (mut stream, progress, _client) = watched();
+        let _under_way = progress.request_began();
+
+        let read = tokio::time::timeout(IDLE * 10, stream.read(&mut [0; 64])).await;
+
+        assert!(read.is_err(), "still waiting");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
+        let (mut stream, progress, _client) = watched();
+        let began = Instant::now();
+
+        let error = stream.write_all(&[0; 5000]).await.unwrap_err();
+
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed(), HEAD_TIMEOUT);
+        assert!(progress.timed_out());
     }
 }

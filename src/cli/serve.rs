@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::app::App;
 use crate::config::{Config, Env, Loaded};
@@ -32,13 +32,15 @@ const TERMINAL_GONE: [SignalKind; 3] =
 /// Loads the configuration at `path` and serves until SIGTERM or SIGINT.
 pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
     let loaded = Config::load(path, env).map_err(|error| error.to_string())?;
-    telemetry::start(loaded.config.log);
+    let logging = telemetry::start(loaded.config.log);
     let files = raise_file_limit();
     say_hello(&loaded, files);
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let app = App::bind(loaded.config).map_err(|error| error.to_string())?;
-        app.run(end_signal(&TOLD_TO_END)?).await;
+        let end = end_signal(&TOLD_TO_END)?;
+        logging.report_losses(end.clone());
+        app.run(end).await;
         Ok(())
     });
     runtime.shutdown_timeout(LEFTOVERS);
@@ -81,9 +83,7 @@ pub(super) fn end_signal(signals: &[SignalKind]) -> Result<CancellationToken, St
 }
 
 fn say_hello(loaded: &Loaded, files: Option<u64>) {
-    let log = loaded.config.log;
-    debug!(?log, "logging");
-    info!(version = VERSION, mode = "single node", max_sockets = files, "wavelog_worker starting");
+    info!(version = VERSION, mode = "single node", open_files = files, "wavelog_worker starting");
     for problem in &loaded.warnings {
         warn!("{problem}");
     }

@@ -47,7 +47,7 @@ pub async fn run(
     out: &mut dyn Write,
 ) -> Result<(), String> {
     let config = config(ports)?;
-    telemetry::start(config.log);
+    let _logging = telemetry::start(config.log);
     let secret = config.secret.clone();
     let app = App::bind(config).map_err(|error| error.to_string())?;
     let secret_file = SecretFile::create(&secret).map_err(|error| {

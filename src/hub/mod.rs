@@ -108,7 +108,8 @@ impl Hub {
         Subscription { hub: Arc::clone(self), channel, user_id, place }
     }
 
-    /// Hands `frame` to every subscriber of `topic`, after all that was accepted before.
+    /// Hands `frame` to every subscriber of `topic`, after all that was accepted before; it is not
+    /// even made if there are none.
     ///
     /// Returns once it is written (short list) or accepted (long list, or a drain under way);
     /// from then on it is not lost. If the topic's outbox is full, waits up to 500 ms for room.
@@ -117,11 +118,12 @@ impl Hub {
     /// # Errors
     ///
     /// [`Busy`] if there was no room in time.
-    pub async fn publish(&self, topic: &str, frame: Bytes) -> Result<(), Busy> {
+    pub async fn publish(&self, topic: &str, frame: impl FnOnce() -> Bytes) -> Result<(), Busy> {
         let channel = self.shard(topic).lock().get(topic).cloned();
         let Some(channel) = channel else {
             return Ok(());
         };
+        let frame = frame();
         if self.offer(&channel, &frame) {
             return Ok(());
         }

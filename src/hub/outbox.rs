@@ -12,6 +12,9 @@ use bytes::{Bytes, BytesMut};
 /// burst cheaper still, but each socket would wait longer for its turn.
 const ROUND_BYTES: usize = 64 * 1024;
 
+/// Places for frames that an idle outbox keeps, so that the usual publish allocates none.
+const KEPT_PLACES: usize = 16;
+
 /// Frames that wait, bounded in bytes.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -51,7 +54,9 @@ impl Outbox {
     pub(super) fn next_round(&mut self) -> Option<(Bytes, u64)> {
         let Some(first) = self.frames.pop_front() else {
             self.draining = false;
-            self.frames = VecDeque::new();
+            if self.frames.capacity() > KEPT_PLACES {
+                self.frames = VecDeque::new();
+            }
             return None;
         };
         let mut count = 1;

@@ -55,7 +55,7 @@ async fn short_and_long_lists_get_every_frame_in_order_and_others_nothing() {
         let mut browsers = browsers(&hub, topic, count).await;
 
         for frame in &frames {
-            hub.publish(topic, frame.clone()).await.unwrap();
+            hub.publish(topic, || frame.clone()).await.unwrap();
         }
 
         for (_, browser) in &mut browsers {
@@ -75,7 +75,7 @@ async fn concurrent_publishes_come_in_the_same_order_on_every_socket() {
         let hub = Arc::clone(&hub);
         tokio::spawn(async move {
             for n in 0..250 {
-                hub.publish("t", numbered(1000 * publisher + 1000 + n)).await.unwrap();
+                hub.publish("t", || numbered(1000 * publisher + 1000 + n)).await.unwrap();
             }
         })
     });
@@ -109,11 +109,11 @@ async fn a_full_outbox_makes_a_publish_wait_and_then_refuses_it() {
     channel.outbox.lock().append(&Bytes::from(vec![0; 80]), 100);
     let began = Instant::now();
 
-    let refused = hub.publish("t", Bytes::from(vec![0; 30])).await;
+    let refused = hub.publish("t", || Bytes::from(vec![0; 30])).await;
 
     assert_eq!(refused, Err(Busy));
     assert_eq!(began.elapsed(), ROOM_PATIENCE);
-    assert_eq!(hub.publish("t", Bytes::from(vec![0; 20])).await, Ok(()), "this one has room");
+    assert_eq!(hub.publish("t", || Bytes::from(vec![0; 20])).await, Ok(()), "this one has room");
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_publish_that_waits_for_room_goes_on_when_the_drain_does() {
     channel.outbox.lock().append(&first, 100);
 
     let (published, ()) =
-        tokio::join!(hub.publish("t", second.clone()), Arc::clone(&channel).drain());
+        tokio::join!(hub.publish("t", || second.clone()), Arc::clone(&channel).drain());
 
     assert_eq!(published, Ok(()));
     assert_gets(&mut browsers[0].1, &[first, second]).await;

@@ -10,6 +10,9 @@ use bytes::{Buf, Bytes};
 use crate::metrics::Metrics;
 use crate::protocol::frame;
 
+/// Memory that a row takes beside its bytes: its place in the queue, and its allocation's own.
+const ROW_BYTES: usize = 96;
+
 /// Rows of whole frames that wait, the first perhaps partly written.
 #[derive(Debug)]
 pub(super) struct Backlog {
@@ -46,8 +49,10 @@ impl Backlog {
         std::mem::take(&mut self.rows)
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// What is held against the bound: the bytes that wait, and what keeping each row costs, or
+    /// many tiny rows would take far more memory than they count.
+    pub(super) fn cost(&self) -> usize {
+        self.bytes + self.rows.len() * ROW_BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -141,7 +146,7 @@ mod tests {
         backlog.keep_frame_under_way();
 
         assert_eq!(backlog.next(), Some(&b"\x03two"[..]));
-        assert_eq!((backlog.bytes(), metrics.backlog_bytes.get()), (4, 4));
+        assert_eq!((backlog.bytes, metrics.backlog_bytes.get()), (4, 4));
         backlog.advance(4);
         assert!(backlog.is_empty());
     }
@@ -156,6 +161,6 @@ mod tests {
         backlog.keep_frame_under_way();
 
         assert!(backlog.is_empty());
-        assert_eq!(backlog.bytes(), 0);
+        assert_eq!(backlog.bytes, 0);
     }
 }

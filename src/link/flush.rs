@@ -18,12 +18,15 @@ enum Round {
     Full { progress: bool },
 }
 
-/// Time for a browser to take its close frame and end its side (docs/protocol.md, "Close codes").
+/// Time for a browser to take what is left for it and end its side.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// [`PATIENCE`], less for a browser that is slow already (docs/protocol.md, "Close codes").
 pub(super) fn patience(code: CloseCode) -> Duration {
     match code {
-        // It is slow already, and holds memory of ours in the kernel.
+        // It holds memory of ours in the kernel, too.
         CloseCode::Slow => Duration::from_secs(1),
-        _ => Duration::from_secs(5),
+        _ => PATIENCE,
     }
 }
 

@@ -112,7 +112,9 @@ impl Link {
         outgoing.phase = Phase::Open;
         self.write(&mut outgoing, first);
         for row in waiting.into_iter().flat_map(|backlog| backlog.into_rows()) {
-            self.write(&mut outgoing, &row);
+            if outgoing.phase == Phase::Open {
+                self.write(&mut outgoing, &row);
+            }
         }
     }
 
@@ -133,6 +135,15 @@ impl Link {
     /// sending side is shut. If the browser does not end its side in time, the socket is reset.
     pub fn close(self: &Arc<Self>, code: CloseCode) {
         self.close_locked(&mut self.outgoing.lock(), code);
+    }
+
+    /// The browser has ended its side. What still waits for it is written if it takes that soon.
+    pub fn leave(self: &Arc<Self>) {
+        let mut outgoing = self.outgoing.lock();
+        if outgoing.phase < Phase::Closing && outgoing.backlog.is_some() {
+            outgoing.phase = Phase::Closing;
+            self.reset_after(flush::PATIENCE);
+        }
     }
 
     /// Ends the link without another byte: the peer is gone or dead.
@@ -195,7 +206,7 @@ impl Link {
         let Some(backlog) = &mut outgoing.backlog else {
             return Sent::Refused;
         };
-        if !backlog.is_empty() && backlog.bytes() + frames.len() > context.backlog_bytes {
+        if !backlog.is_empty() && backlog.cost() + frames.len() > context.backlog_bytes {
             context.metrics.slow_closes.inc();
             self.close_locked(outgoing, CloseCode::Slow);
             return Sent::Refused;
@@ -242,9 +253,14 @@ impl Link {
             }
         }
         if outgoing.phase == Phase::Closing {
-            // Not tracked: the node's end need not wait for patience to run out.
-            tokio::spawn(flush::reset_later(Arc::downgrade(self), flush::patience(code)));
+            self.reset_after(flush::patience(code));
         }
+    }
+
+    /// Sees to it that the link is gone after `patience`. Not tracked: the node's end need not wait
+    /// for patience to run out.
+    fn reset_after(self: &Arc<Self>, patience: Duration) {
+        tokio::spawn(flush::reset_later(Arc::downgrade(self), patience));
     }
 
     fn abort_locked(&self, outgoing: &mut Outgoing) {

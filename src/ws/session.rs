@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use tracing::debug;
 
 use super::WsContext;
@@ -26,6 +27,9 @@ const STATUS_PAUSE_MS: u64 = 700;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 16 * 1024;
+
+/// Reads after which other tasks have their turn: a browser that floods holds nobody up.
+const READS_IN_A_ROW: usize = 4;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
@@ -93,6 +97,7 @@ impl Session {
         }
         let Self { link, decoder, subscription, context, status_at_ms, .. } = self;
         let is_status_feed = subscription.as_ref().is_some_and(|s| s.topic().is_status());
+        let (mut pongs, mut closed) = (BytesMut::new(), None);
         let result = decoder.feed(input, |incoming| {
             match incoming {
                 Incoming::Message(text) => {
@@ -101,17 +106,23 @@ impl Session {
                     }
                 }
                 Incoming::Ping(payload) => {
-                    link.send(&frame::pong(payload));
+                    pongs.extend_from_slice(&frame::pong(payload));
                 }
                 Incoming::Pong => {}
                 Incoming::Close(code) => {
-                    link.close(code);
-                    *subscription = None;
+                    closed = Some(code);
                     return Flow::Break(());
                 }
             }
             Flow::Continue(())
         });
+        if !pongs.is_empty() {
+            link.send(&pongs.freeze()); // All in one: a flood of pings is not one of system calls.
+        }
+        if let Some(code) = closed {
+            link.close(code);
+            *subscription = None;
+        }
         if let Err(error) = result {
             debug!(session = self.seat.id(), client = %self.client, %error, "browser refused");
             self.link.close(error.close_code());
@@ -135,7 +146,7 @@ impl Future for Session {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.context.metrics.session_wakeups.inc();
-        loop {
+        for _ in 0..READS_IN_A_ROW {
             if ready!(self.link.poll_read_ready(cx)).is_err() {
                 return Poll::Ready(());
             }
@@ -143,11 +154,14 @@ impl Future for Session {
                 return Poll::Ready(());
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.link.leave();
         debug!(session = self.seat.id(), client = %self.client, "session ended");
     }
 }

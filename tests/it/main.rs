@@ -27,6 +27,7 @@ mod json_bodies;
 mod keepalive;
 mod load;
 mod memory;
+mod overload;
 mod push;
 mod registry;
 mod secrecy;
