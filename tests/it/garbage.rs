@@ -117,34 +117,11 @@ fn random_bytes_on_both_ports_are_survived() {
 
 #[test]
 fn random_bytes_after_the_upgrade_are_survived() {
-    let worker = Worker::with("auth_timeout: 2s\n");
-    worker.register("a");
-    let mut runner =
-        TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(64) });
-
-    let strategy = (any::<bool>(), vec(any::<u8>(), 0..600));
-    runner
-        .run(&strategy, |(authenticated, bytes)| {
-            let mut socket = if authenticated { worker.subscribe("a") } else { worker.open("a") };
-            if socket.try_send_raw(&bytes).is_ok() {
-                socket.finish_sending();
-            }
-            socket.ending();
-            Ok(())
-        })
-        .unwrap();
-
-    assert_works(&worker);
-    worker.wait_for_sockets(0);
+    survives_after_the_upgrade(vec(any::<u8>(), 0..600));
 }
 
 #[test]
 fn random_frames_after_the_upgrade_are_survived() {
-    let worker = Worker::with("auth_timeout: 2s\n");
-    worker.register("a");
-    let mut runner =
-        TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(64) });
-
     let masks = proptest::option::weighted(0.95, any::<[u8; 4]>());
     let reserved = prop_oneof![9 => Just(0_u8), 1 => 1..8_u8];
     let opcodes =
@@ -152,11 +129,21 @@ fn random_frames_after_the_upgrade_are_survived() {
     let frame = (any::<bool>(), reserved, opcodes, masks, vec(any::<u8>(), 0..300)).prop_map(
         |(fin, reserved, opcode, mask, payload)| encode(fin, reserved, opcode, mask, &payload),
     );
-    let strategy = (any::<bool>(), vec(frame, 1..20));
+
+    survives_after_the_upgrade(vec(frame, 1..20).prop_map(|frames| frames.concat()));
+}
+
+/// Sends such bytes on sockets before and after their authentication.
+fn survives_after_the_upgrade(bytes: impl Strategy<Value = Vec<u8>>) {
+    let worker = Worker::with("auth_timeout: 2s\n");
+    worker.register("a");
+    let mut runner =
+        TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(64) });
+
     runner
-        .run(&strategy, |(authenticated, frames)| {
+        .run(&(any::<bool>(), bytes), |(authenticated, bytes)| {
             let mut socket = if authenticated { worker.subscribe("a") } else { worker.open("a") };
-            if socket.try_send_raw(&frames.concat()).is_ok() {
+            if socket.try_send_raw(&bytes).is_ok() {
                 socket.finish_sending();
             }
             socket.ending();
