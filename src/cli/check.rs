@@ -10,7 +10,7 @@ use crate::config::{Env, Origin, Problem, Report, Severity, examine};
 /// Writes the report on the configuration of `path` and `env` to `out`; returns the exit code:
 /// 0 if the worker would start with it, else 1.
 ///
-/// First the problems, one a line as `file:line: error: key: …`, then the risks, then every key
+/// First the problems, one a line as `error: file:line: key: …`, then the risks, then every key
 /// with its value and who set it. The secret is never shown.
 ///
 /// # Errors

@@ -24,6 +24,9 @@ const CLEARED_PER_CALL: usize = 4;
 /// Topics that a tidying call clears per part, under one lock: about 100 µs.
 const CLEARED_PER_TIDY: usize = 1000;
 
+/// Places that an empty part keeps for the topics to come.
+const CAPACITY_KEPT: usize = 1024;
+
 /// What is known of a registered topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopicMeta {
@@ -104,7 +107,9 @@ impl Registry {
         let live = |shard: &Mutex<Shard>| {
             let mut shard = shard.lock();
             self.clear(&mut shard, now_ms, CLEARED_PER_TIDY);
-            let live = shard.iter().filter(|(_, entry)| now_ms < entry.ends_ms);
+            let live = shard
+                .iter()
+                .filter(|(name, entry)| now_ms < entry.ends_ms || &***name == Topic::STATUS);
             live.map(|(name, _)| String::from(&**name)).collect::<Vec<_>>()
         };
         self.shards.iter().flat_map(live).collect()
@@ -114,7 +119,11 @@ impl Registry {
     /// give their memory back.
     pub fn tidy(&self, now_ms: u64) {
         for shard in &self.shards {
-            self.clear(&mut shard.lock(), now_ms, CLEARED_PER_TIDY);
+            let mut shard = shard.lock();
+            self.clear(&mut shard, now_ms, CLEARED_PER_TIDY);
+            if shard.capacity() > CAPACITY_KEPT && shard.capacity() / 8 > shard.len() {
+                shard.shrink_to_fit(); // Moves few entries: nearly all of them have gone.
+            }
         }
     }
 
@@ -201,6 +210,32 @@ mod tests {
             registry.tidy(1_000);
         }
         assert!(registry.shards.iter().all(|shard| shard.lock().is_empty()));
+    }
+
+    #[test]
+    fn many_topics_that_have_ended_give_their_memory_back() {
+        let registry = registry(100);
+        for n in 0..200_000 {
+            registry.register(&format!("topic.{n}"), OPEN, 0);
+        }
+
+        for _ in 0..10 {
+            registry.tidy(1_000);
+        }
+
+        let capacity: usize = registry.shards.iter().map(|shard| shard.lock().capacity()).sum();
+        assert!(capacity <= SHARDS * CAPACITY_KEPT, "{capacity}");
+    }
+
+    #[test]
+    fn the_status_topic_is_named_even_behind_many_that_have_ended() {
+        let registry = registry(100);
+        for n in 0..200_000 {
+            registry.register(&format!("topic.{n}"), OPEN, 0);
+        }
+        registry.register(Topic::STATUS, CLOSED, 0);
+
+        assert_eq!(registry.names(100), [Topic::STATUS]);
     }
 
     #[test]

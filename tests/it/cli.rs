@@ -413,3 +413,15 @@ fn a_file_that_cannot_be_read_is_refused_and_named() {
 
     assert_one_line(&output, &[directory.path().to_str().unwrap()]);
 }
+
+#[test]
+fn a_risky_setting_is_warned_of_at_the_start() {
+    let worker = Worker::with_secret(&"a".repeat(40), "internal_bind: 0.0.0.0\n");
+
+    for words in ["worker_secret has very few different characters", "internal_bind"] {
+        let line = worker.wait_for_log(words, |line| {
+            line["message"].as_str().is_some_and(|message| message.contains(words))
+        });
+        assert_eq!(line["level"], "WARN");
+    }
+}
