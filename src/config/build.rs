@@ -95,27 +95,26 @@ impl Builder<'_> {
         let ping_interval = self.value(&keys::PING_INTERVAL, value::duration);
         let idle_timeout = self.value(&keys::IDLE_TIMEOUT, value::duration);
         let backlog_bytes = self.value(&keys::BACKLOG_BYTES, value::bytes);
-        let session = SessionConfig {
-            auth_timeout: auth_timeout?,
-            write_timeout: write_timeout?,
-            ping_interval: ping_interval?,
-            idle_timeout: idle_timeout?,
-            backlog_bytes: backlog_bytes?,
-        };
-        if session.idle_timeout <= session.ping_interval {
+        // Looked at by itself, so that another bad key does not hide it.
+        if let (Some(ping), Some(idle)) = (ping_interval, idle_timeout)
+            && idle <= ping
+        {
             self.refuse(
                 &keys::IDLE_TIMEOUT,
                 Refusal {
-                    what: format!(
-                        "expected more than ping_interval ({:?}), found {:?}",
-                        session.ping_interval, session.idle_timeout
-                    ),
+                    what: format!("expected more than ping_interval ({ping:?}), found {idle:?}"),
                     fix: "let it be twice ping_interval, or every browser ends between two pings"
                         .to_owned(),
                 },
             );
         }
-        Some(session)
+        Some(SessionConfig {
+            auth_timeout: auth_timeout?,
+            write_timeout: write_timeout?,
+            ping_interval: ping_interval?,
+            idle_timeout: idle_timeout?,
+            backlog_bytes: backlog_bytes?,
+        })
     }
 
     fn http(&mut self) -> Option<HttpConfig> {

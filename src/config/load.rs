@@ -442,6 +442,14 @@ mod tests {
     }
 
     #[test]
+    fn a_bad_key_does_not_hide_that_two_others_contradict() {
+        let found = problems("auth_timeout: 0s\nidle_timeout: 5s\n").join("\n");
+
+        assert!(found.contains("auth_timeout must be positive"), "{found}");
+        assert!(found.contains("expected more than ping_interval"), "{found}");
+    }
+
+    #[test]
     fn both_listeners_on_one_port_are_refused_unless_they_are_apart() {
         for lines in [
             "internal_port: 9000",
