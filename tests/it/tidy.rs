@@ -12,8 +12,10 @@ use std::process::Command;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &[
-        "app", "demo", "client", "telemetry", "token", "protocol", "topic", "secret",
+        "app", "bench", "demo", "client", "telemetry", "token", "protocol", "topic", "secret",
     ]),
+    // A client of workers in other processes; it shares the formats, not the engine.
+    ("bench", &["client", "token", "protocol", "topic", "secret"]),
     // A program as `serve` is one: it runs an app and is its first client.
     ("demo", &[
         "app", "ws", "client", "telemetry", "token", "protocol", "topic", "secret",
