@@ -18,12 +18,12 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{Config, ListenConfig};
 use crate::hub::Hub;
-use crate::link::LinkContext;
-use crate::listener::Listener;
+use crate::link::{LinkContext, Troubled};
+use crate::listener::{Accepting, Listener};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
-use crate::ws::{self, Pages, Sessions, WsContext};
+use crate::ws::{EventLoop, Pages, WsContext};
 
 /// Time for the whole end. The process has to be gone within 2 s, and takes some to go.
 const END: Duration = Duration::from_millis(1500);
@@ -52,10 +52,21 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// Why a worker ended although nobody told it to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The thread for browsers cannot be started.
+    #[error("cannot start threads: {0}; the system is short of them")]
+    Thread(io::Error),
+    /// The thread for browsers has ended.
+    #[error("browsers cannot be served any more; the log says why: start the worker again")]
+    SocketsEnded,
+}
+
 /// A worker whose ports are bound.
 pub struct App {
-    ws: Listener,
-    internal: Listener,
+    ws: EventLoop,
+    internal: Accepting,
     ws_addr: SocketAddr,
     internal_addr: SocketAddr,
     config: Config,
@@ -75,6 +86,7 @@ impl App {
         let internal = Listener::bind(internal_bind, internal_port)
             .map_err(|error| StartError::bind("internal_port", internal_port, &error))?;
         let (ws_addr, internal_addr) = (ws.local_addr()?, internal.local_addr()?);
+        let (ws, internal) = (EventLoop::new(ws)?, internal.accepting()?);
         Ok(Self { ws, internal, ws_addr, internal_addr, config, pages: None })
     }
 
@@ -98,7 +110,11 @@ impl App {
     /// Serves until `end` is cancelled, then ends in order: no new connections, requests under
     /// way answered, what was accepted delivered, every browser told with 1001. Takes less than
     /// 2 s for that, whatever clients do.
-    pub async fn run(self, end: CancellationToken) {
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] if it ended, or never began, for another reason.
+    pub async fn run(self, end: CancellationToken) -> Result<(), RunError> {
         let Self { ws, internal, ws_addr, internal_addr, config, pages } = self;
         let shutdown = Shutdown::default();
         let metrics = Arc::new(Metrics::default());
@@ -108,53 +124,50 @@ impl App {
         let broker =
             Broker::new(registry, Arc::clone(&hub), config.secret, clock, Arc::clone(&metrics));
         let broker = Arc::new(broker);
-        let sessions = Sessions::new(Arc::clone(&metrics));
         let links = Arc::new(LinkContext {
             backlog_bytes: config.session.backlog_bytes.get(),
             write_timeout: config.session.write_timeout,
             clock,
             metrics: Arc::clone(&metrics),
-            tasks: shutdown.sessions.clone(),
+            troubled: Troubled::new(ws.waker()),
         });
 
         let stopping = shutdown.stopping.clone();
-        tokio::spawn(Arc::clone(&sessions).keep_alive(config.session, stopping.clone()));
         tokio::spawn(tidy(Arc::clone(&broker), stopping.clone()));
-        let ws = tokio::spawn(ws::serve(
-            ws,
-            Arc::new(WsContext {
-                broker: Arc::clone(&broker),
-                session: config.session,
-                http: config.http.clone(),
-                links,
-                sessions: Arc::clone(&sessions),
-                metrics: Arc::clone(&metrics),
-                shutdown: shutdown.clone(),
-                max_connections: max_connections(),
-                pages,
-            }),
-        ));
+        let ws = ws.run(WsContext {
+            broker: Arc::clone(&broker),
+            session: config.session,
+            http: config.http.clone(),
+            links,
+            metrics: Arc::clone(&metrics),
+            requests: shutdown.requests.clone(),
+            max_connections: max_connections(),
+            pages,
+        });
+        let ws = ws.map_err(RunError::Thread)?;
         let api = tokio::spawn(api::serve(
             internal,
             Arc::new(ApiContext { broker, http: config.http, metrics, shutdown: shutdown.clone() }),
         ));
         info!(ws = %ws_addr, internal = %internal_addr, "listening");
 
-        end.cancelled().await;
+        let ended_by_itself = tokio::select! {
+            () = end.cancelled() => false,
+            () = ws.ended() => true, // Cancel-safe. It says why, or panicked.
+        };
         info!("shutting down");
         let by = Instant::now() + END;
         let step = || by.min(Instant::now() + LAST_STEP);
         stopping.cancel();
-        // Both only accept, and have been told to stop; an error would be a panic of theirs.
-        let _ = (ws.await, api.await);
+        ws.stop_accepting();
+        let _ = api.await; // It only accepts, and was told to stop: an error is a panic of its own.
         shutdown.requests.close();
         let _ = timeout_at(step(), shutdown.requests.wait()).await;
         let _ = timeout_at(step(), hub.drained()).await;
-        shutdown.closing.cancel();
-        let _ = timeout_at(by, sessions.close_all()).await;
-        shutdown.sessions.close();
-        let told = timeout_at(step(), shutdown.sessions.wait()).await.is_ok();
+        ws.close_all();
+        let told = timeout_at(step(), ws.ended()).await.is_ok();
         info!(all_told = told, "ended");
+        if ended_by_itself { Err(RunError::SocketsEnded) } else { Ok(()) }
     }
 }
 

@@ -21,7 +21,7 @@ use tracing::debug;
 use self::deadline::WatchedStream;
 use crate::broker::Broker;
 use crate::config::HttpConfig;
-use crate::listener::Listener;
+use crate::listener::Accepting;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
@@ -38,7 +38,7 @@ pub struct ApiContext {
 }
 
 /// Accepts connections until the node stops.
-pub async fn serve(mut listener: Listener, context: Arc<ApiContext>) {
+pub async fn serve(mut listener: Accepting, context: Arc<ApiContext>) {
     loop {
         let (stream, peer) = tokio::select! {
             () = context.shutdown.stopping.cancelled() => return,

@@ -41,8 +41,7 @@ pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
         let app = App::bind(loaded.config).map_err(|error| error.to_string())?;
         let end = end_signal(&TOLD_TO_END)?;
         logging.report_losses(end.clone());
-        app.run(end).await;
-        Ok(())
+        app.run(end).await.map_err(|error| error.to_string())
     });
     runtime.shutdown_timeout(LEFTOVERS);
     result
