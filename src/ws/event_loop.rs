@@ -111,7 +111,7 @@ struct NewConnection {
 }
 
 /// Whether a connection may have sent more than was read.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
     Perhaps,
     No,
@@ -331,7 +331,7 @@ impl Port {
 
     fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
         if self.connections.len() >= self.context.max_connections {
-            self.refuse(stream);
+            self.refuse(&stream);
             return;
         }
         let fd = stream.as_raw_fd();
@@ -355,9 +355,9 @@ impl Port {
     }
 
     /// Turns a connection away at once: there are too many.
-    fn refuse(&mut self, stream: TcpStream) {
+    fn refuse(&mut self, stream: &TcpStream) {
         self.context.metrics.refused_full.inc();
-        let _ = io::Write::write(&mut &stream, FULL); // It takes it now, or never.
+        let _ = io::Write::write(&mut &*stream, FULL); // It takes it now, or never.
         if self.full.now() {
             warn!(
                 "no more browsers are taken: nearly all files are open; raise the limit (ulimit -n)"
