@@ -61,6 +61,7 @@ pub(super) fn demo(ports: DemoPorts) -> Result<(), String> {
 /// The runtime that everything runs on, with so many threads, or one for each core.
 pub(super) fn runtime(threads: Option<NonZeroUsize>) -> Result<Runtime, String> {
     let mut builder = Builder::new_multi_thread();
+    builder.thread_name("worker"); // What `top -H` shows, beside `sockets` and the log's thread.
     if let Some(threads) = threads {
         builder.worker_threads(threads.get());
     }

@@ -103,7 +103,7 @@ impl Hub {
                 channel
             }
         };
-        let place = channel.subscribers.lock().insert(link);
+        let place = channel.subscribers.write().insert(link);
         drop(shard);
         Subscription { hub: Arc::clone(self), channel, user_id, place }
     }
@@ -195,7 +195,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.hub.audience.lock().leave(self.user_id);
         let mut shard = self.hub.shard(self.channel.topic.as_str()).lock();
-        let mut subscribers = self.channel.subscribers.lock();
+        let mut subscribers = self.channel.subscribers.write();
         let link = subscribers.remove(self.place);
         if subscribers.is_empty() {
             shard.remove(self.channel.topic.as_str());
