@@ -373,10 +373,11 @@ impl Port {
             Some(Connection::Leaving(link)) => Some(link),
             None => return,
         };
-        if let Some(link) = link
-            && (event.is_writable() || event.is_error())
-        {
-            link.flush();
+        if let Some(link) = link {
+            self.context.metrics.session_wakeups.inc();
+            if event.is_writable() || event.is_error() {
+                link.flush();
+            }
         }
         let no_more = event.is_read_closed() || event.is_error();
         if no_more || event.is_readable() {
@@ -424,7 +425,6 @@ impl Port {
                 self.go_on(place, next);
             }
             Some(Connection::Session(session)) => {
-                self.context.metrics.session_wakeups.inc();
                 session.take(input, &self.context, self.now_ms);
             }
             Some(Connection::Leaving(_)) | None => {}
