@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -19,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ListenConfig};
 use crate::hub::Hub;
 use crate::link::{LinkContext, Troubled};
-use crate::listener::{Accepting, Listener};
+use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
@@ -66,7 +67,7 @@ pub enum RunError {
 /// A worker whose ports are bound.
 pub struct App {
     ws: EventLoop,
-    internal: Accepting,
+    internal: Listener,
     ws_addr: SocketAddr,
     internal_addr: SocketAddr,
     config: Config,
@@ -86,7 +87,7 @@ impl App {
         let internal = Listener::bind(internal_bind, internal_port)
             .map_err(|error| StartError::bind("internal_port", internal_port, &error))?;
         let (ws_addr, internal_addr) = (ws.local_addr()?, internal.local_addr()?);
-        let (ws, internal) = (EventLoop::new(ws)?, internal.accepting()?);
+        let ws = EventLoop::new(ws)?;
         Ok(Self { ws, internal, ws_addr, internal_addr, config, pages: None })
     }
 
@@ -134,21 +135,24 @@ impl App {
 
         let stopping = shutdown.stopping.clone();
         tokio::spawn(tidy(Arc::clone(&broker), stopping.clone()));
-        let ws = ws.run(WsContext {
+        let api = ApiContext {
             broker: Arc::clone(&broker),
-            session: config.session,
             http: config.http.clone(),
-            links,
             metrics: Arc::clone(&metrics),
+            shutdown: shutdown.clone(),
+        };
+        api::start(internal, &Arc::new(api), api_threads()).map_err(RunError::Thread)?;
+        let ws = ws.run(WsContext {
+            broker,
+            session: config.session,
+            http: config.http,
+            links,
+            metrics,
             requests: shutdown.requests.clone(),
             max_connections: max_connections(),
             pages,
         });
         let ws = ws.map_err(RunError::Thread)?;
-        let api = tokio::spawn(api::serve(
-            internal,
-            Arc::new(ApiContext { broker, http: config.http, metrics, shutdown: shutdown.clone() }),
-        ));
         info!(ws = %ws_addr, internal = %internal_addr, "listening");
 
         let ended_by_itself = tokio::select! {
@@ -160,7 +164,6 @@ impl App {
         let step = || by.min(Instant::now() + LAST_STEP);
         stopping.cancel();
         ws.stop_accepting();
-        let _ = api.await; // It only accepts, and was told to stop: an error is a panic of its own.
         shutdown.requests.close();
         let _ = timeout_at(step(), shutdown.requests.wait()).await;
         let _ = timeout_at(step(), hub.drained()).await;
@@ -192,12 +195,19 @@ impl StartError {
     }
 }
 
-/// Connections that browsers may have: what the limit of open files leaves when a twentieth of it,
-/// 16 at least and 256 at most, is kept for the internal port and the rest of the process.
+/// Threads of the internal port: one for every two of the runtime. One serves more publishes than
+/// two cores can deliver.
+fn api_threads() -> usize {
+    (Handle::current().metrics().num_workers() / 2).max(1)
+}
+
+/// Connections that browsers may have: what the limit of open files leaves beside those that are
+/// open already, when a twentieth of it, 16 at least and 256 at most, is kept for the internal port.
 fn max_connections() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    limit.saturating_sub((limit / 20).clamp(16, 256)).max(1)
+    let open = std::fs::read_dir("/dev/fd").map_or(32, Iterator::count);
+    limit.saturating_sub(open + (limit / 20).clamp(16, 256)).max(1)
 }
 
 /// Lets the registry give memory back, every second.
