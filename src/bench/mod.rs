@@ -2,4 +2,6 @@
 //!
 //! Start reading at [`results`], which says what is measured.
 
+pub mod process;
 pub mod results;
+pub mod target;
