@@ -1,5 +1,6 @@
 //! `bench`: measures what a machine can carry, and how near to the kernel's own cost a worker is.
 //!
-//! Start reading at [`results`], which says what is measured.
+//! Start reading at [`results`], which says what is measured, or at [`scenario`], which measures.
 
 pub mod results;
+pub mod scenario;
