@@ -1,7 +1,8 @@
 //! `bench`: measures what a machine can carry, and how near to the kernel's own cost a worker is.
 //!
-//! Start reading at [`results`], which says what is measured.
+//! Start reading at [`results`], which says what is measured, or at [`scenario`], which measures.
 
 pub mod process;
 pub mod results;
+pub mod scenario;
 pub mod target;
