@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`results`], which says what is measured, or at [`scenario`], which measures.
 
+pub mod floor;
 pub mod process;
 pub mod results;
 pub mod scenario;

@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +13,7 @@ use tracing::{info, warn};
 use crate::app::App;
 use crate::config::{Config, Env, Loaded};
 use crate::demo::{self, DemoPorts};
+use crate::listener::raise_file_limit;
 use crate::status::VERSION;
 use crate::telemetry;
 
@@ -97,15 +97,5 @@ fn say_hello(loaded: &Loaded, files: Option<u64>) {
     }
     if files.is_some_and(|files| files < FEW_FILES) {
         warn!("few files may be open at once, and each socket is one; raise the limit (ulimit -n)");
-    }
-}
-
-/// Raises the limit of open files, one for each socket, as far as the system lets us; the limit.
-pub(super) fn raise_file_limit() -> Option<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
     }
 }
