@@ -3,3 +3,4 @@
 //! Start reading at [`results`], which says what is measured.
 
 pub mod results;
+pub mod words;
