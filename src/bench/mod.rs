@@ -7,3 +7,4 @@ pub mod process;
 pub mod results;
 pub mod scenario;
 pub mod target;
+pub mod words;
