@@ -2,5 +2,11 @@
 //!
 //! Start reading at [`results`], which says what is measured, or at [`scenario`], which measures.
 
+pub mod check;
+pub mod envelope;
+pub mod latency;
+pub mod moment;
+pub mod payload;
 pub mod results;
 pub mod scenario;
+pub mod tally;
