@@ -7,6 +7,8 @@ pub mod envelope;
 pub mod latency;
 pub mod moment;
 pub mod payload;
+pub mod process;
 pub mod results;
 pub mod scenario;
 pub mod tally;
+pub mod target;

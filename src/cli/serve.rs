@@ -1,6 +1,7 @@
 //! `serve`: runs the worker until it is told to end.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
     let logging = telemetry::start(loaded.config.log);
     let files = raise_file_limit();
     say_hello(&loaded, files);
-    let runtime = runtime()?;
+    let runtime = runtime(loaded.config.threads)?;
     let result = runtime.block_on(async {
         let app = App::bind(loaded.config).map_err(|error| error.to_string())?;
         let end = end_signal(&TOLD_TO_END)?;
@@ -50,7 +51,7 @@ pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
 /// Runs the demo until SIGTERM or SIGINT, or until its terminal is closed.
 pub(super) fn demo(ports: DemoPorts) -> Result<(), String> {
     raise_file_limit();
-    let runtime = runtime()?;
+    let runtime = runtime(None)?;
     let mut out = io::stdout();
     let result =
         runtime.block_on(async { demo::run(ports, end_signal(&TERMINAL_GONE)?, &mut out).await });
@@ -58,9 +59,13 @@ pub(super) fn demo(ports: DemoPorts) -> Result<(), String> {
     result
 }
 
-/// The runtime that everything runs on: a thread for each core.
-pub(super) fn runtime() -> Result<Runtime, String> {
-    Builder::new_multi_thread()
+/// The runtime that everything runs on, with so many threads, or one for each core.
+pub(super) fn runtime(threads: Option<NonZeroUsize>) -> Result<Runtime, String> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads.get());
+    }
+    builder
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start threads: {error}; the system is short of them"))

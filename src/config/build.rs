@@ -37,6 +37,7 @@ impl Builder<'_> {
         let hub = self.hub();
         let http = self.http();
         let log = self.log();
+        let threads = self.value(&keys::THREADS, value::threads);
         self.value(&keys::REDIS_URL, value::redis_url)?;
         Some(Config {
             listen: listen?,
@@ -46,6 +47,7 @@ impl Builder<'_> {
             session: session?,
             http: http?,
             log: log?,
+            threads: threads?,
         })
     }
 

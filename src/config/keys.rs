@@ -39,6 +39,11 @@ pub enum Kind {
         /// Most bytes.
         most: usize,
     },
+    /// A number of threads, or `auto` for one a core.
+    Threads {
+        /// Most threads.
+        most: usize,
+    },
     /// A list of addresses and networks.
     Networks,
     /// A level of logging.
@@ -66,6 +71,9 @@ impl fmt::Display for Kind {
             Self::Networks => "a list of addresses and networks such as [192.0.2.7, 10.0.0.0/8]",
             Self::LogLevel => "one of error, warn, info, debug, trace",
             Self::LogFormat => "text or json",
+            Self::Threads { most } => {
+                return write!(f, "auto, or a whole number from 1 to {most}");
+            }
             Self::Bytes { least, most } => {
                 let (least, most) = (least / 1024, most / 1024 / 1024);
                 return write!(f, "a number of bytes from {least}KiB to {most}MiB, such as 1MiB");
@@ -119,6 +127,8 @@ pub const OUTBOX_BYTES: Key = Key::new(
     "8MiB",
     Kind::Bytes { least: 64 << 10, most: 1 << 30 },
 );
+/// Threads that serve PHP and write to browsers.
+pub const THREADS: Key = Key::new("threads", "WORKER_THREADS", "auto", Kind::Threads { most: 512 });
 /// Proxies whose word about the client's address is taken.
 pub const TRUSTED_PROXIES: Key = Key::new(
     "trusted_proxies",
@@ -132,7 +142,7 @@ pub const LOG_LEVEL: Key = Key::new("log_level", "WORKER_LOG_LEVEL", "info", Kin
 pub const LOG_FORMAT: Key = Key::new("log_format", "WORKER_LOG_FORMAT", "text", Kind::LogFormat);
 
 /// Every key, in the order of the sample and of `check`.
-pub const ALL: [&Key; 17] = [
+pub const ALL: [&Key; 18] = [
     &WORKER_SECRET,
     &WS_BIND,
     &WS_PORT,
@@ -147,6 +157,7 @@ pub const ALL: [&Key; 17] = [
     &OUTBOX_BYTES,
     &REQUEST_TIMEOUT,
     &TRUSTED_PROXIES,
+    &THREADS,
     &LOG_LEVEL,
     &LOG_FORMAT,
     &REDIS_URL,

@@ -128,6 +128,21 @@ pub fn bytes(key: &Key, value: &Value) -> Result<NonZeroUsize, Refusal> {
     })
 }
 
+/// A number of threads; `None` is one for each core.
+pub fn threads(key: &Key, value: &Value) -> Result<Option<NonZeroUsize>, Refusal> {
+    let text = scalar(key, value)?.text.trim();
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(None);
+    }
+    let in_bounds = |threads: &NonZeroUsize| match key.kind {
+        Kind::Threads { most } => threads.get() <= most,
+        _ => true,
+    };
+    text.parse().ok().filter(in_bounds).map(Some).ok_or_else(|| {
+        unexpected(key, value, "write auto to use every core, or how many threads to run")
+    })
+}
+
 /// Addresses and networks: a list, or a text with commas. `[]` and `none` are nobody.
 pub fn networks(key: &Key, value: &Value) -> Result<Vec<IpNet>, Refusal> {
     let texts: Vec<&str> = match value {
@@ -372,6 +387,22 @@ mod tests {
                 .what
                 .ends_with("found \"proxy\" in it")
         );
+    }
+
+    #[test]
+    fn threads_are_auto_or_a_number_within_bounds() {
+        let of = |text| threads(&THREADS, &Value::plain(text));
+
+        assert_eq!(of("auto"), Ok(None));
+        assert_eq!(of("1"), Ok(NonZeroUsize::new(1)));
+        assert_eq!(of("512"), Ok(NonZeroUsize::new(512)));
+        for text in ["0", "-1", "513", "two", "1.5", "all", "99999999999999999999999"] {
+            let refusal = of(text).unwrap_err();
+            assert_eq!(
+                refusal.what,
+                format!("expected auto, or a whole number from 1 to 512, found {text:?}")
+            );
+        }
     }
 
     #[test]

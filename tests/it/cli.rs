@@ -204,6 +204,7 @@ fn our_own_keys_are_checked_as_well() {
         ("outbox_bytes", "-5"),
         ("trusted_proxies", "[\"nonsense\"]"),
         ("trusted_proxies", "[\"10.0.0.0/33\"]"),
+        ("threads", "0"),
         ("log_level", "loud"),
         ("log_format", "xml"),
     ] {
