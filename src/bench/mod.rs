@@ -2,9 +2,15 @@
 //!
 //! Start reading at [`results`], which says what is measured, or at [`scenario`], which measures.
 
+pub mod check;
+pub mod envelope;
 pub mod floor;
+pub mod latency;
+pub mod moment;
+pub mod payload;
 pub mod process;
 pub mod results;
 pub mod scenario;
+pub mod tally;
 pub mod target;
 pub mod words;
