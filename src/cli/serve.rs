@@ -26,8 +26,8 @@ const LEFTOVERS: Duration = Duration::from_millis(100);
 /// What ends a worker. Not the end of its terminal, which `nohup` is there to outlive.
 pub(super) const TOLD_TO_END: [SignalKind; 2] = [SignalKind::terminate(), SignalKind::interrupt()];
 
-/// What ends a demo, so that it leaves nothing behind.
-const TERMINAL_GONE: [SignalKind; 3] =
+/// What ends a demo or a bench, so that it leaves nothing behind.
+pub(super) const TERMINAL_GONE: [SignalKind; 3] =
     [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
 
 /// Loads the configuration at `path` and serves until SIGTERM or SIGINT.
