@@ -4,11 +4,15 @@
 
 pub mod check;
 pub mod envelope;
+pub mod herd;
 pub mod latency;
 pub mod moment;
 pub mod payload;
 pub mod process;
+pub mod publisher;
 pub mod results;
 pub mod scenario;
 pub mod tally;
 pub mod target;
+pub mod topics;
+pub mod window;
