@@ -1,15 +1,55 @@
 //! What is measured: each scenario is one idea of how a worker is used, with usual sizes.
 //!
 //! A scenario connects its sockets, reads the server's CPU and memory, publishes, waits for the
-//! last frame, reads again, and checks every byte of what came. Start reading at [`Name`].
+//! last frame, reads again, and checks every byte of what came. Start reading at [`measure`].
 
-use super::results::Unit;
+use super::results::{Figures, Unit};
+use super::target::Target;
 
+mod burst;
+mod churn;
+mod cost;
+mod fanout;
+mod follow;
+mod idle;
 mod load;
+mod neighbours;
 mod progress;
+mod publish;
+mod slow;
+mod stage;
+mod topics;
+mod volley;
 
 pub use load::Load;
 pub use progress::{Progress, Silent};
+
+/// Measures scenario `name` with the sizes of `load` at `target`. Tells `progress` how far it is,
+/// from this thread. Takes as long as the scenario: seconds, with the usual sizes.
+///
+/// A fault is a figure, not an error: what was lost, doubled, altered or refused is counted.
+///
+/// # Errors
+///
+/// Nothing can be measured, because of the sizes, the system or the server; one line says what is
+/// wrong and what to do.
+pub fn measure(
+    name: Name,
+    load: &Load,
+    target: &Target,
+    progress: &dyn Progress,
+) -> Result<Figures, String> {
+    match name {
+        Name::Idle => idle::measure(load, target, progress),
+        Name::Fanout => fanout::measure(load, target, progress),
+        Name::Burst => burst::measure(load, target, progress),
+        Name::Topics => topics::measure(load, target, progress),
+        Name::Publish => publish::measure(load, target, progress),
+        Name::Churn => churn::measure(load, target, progress),
+        Name::Slow => slow::measure(load, target, progress),
+        Name::Neighbours => neighbours::measure(load, target, progress),
+    }
+}
 
 /// The scenarios, in the order in which a run takes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

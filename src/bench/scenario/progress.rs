@@ -1,9 +1,10 @@
 //! How far a scenario is, for whoever shows it.
 
-/// Hears how far a scenario is. Called from the thread that
-/// measures, about ten times a second.
+/// Hears how far a scenario is. Called from the thread that called [`measure`](super::measure),
+/// some ten times a second.
 pub trait Progress {
-    /// `done` of `of_all` are done; `words` say of what: `sockets connected`.
+    /// `done` of `of_all` are done; `words` say of what: `sockets connected`. What is counted
+    /// changes in the course of a scenario; time that is published for is told in milliseconds.
     fn report(&self, done: u64, of_all: u64, words: &str);
 }
 
