@@ -3,4 +3,5 @@
 //! Start reading at [`results`], which says what is measured.
 
 pub mod results;
+pub mod summary;
 pub mod words;
