@@ -2,6 +2,7 @@
 //!
 //! Start reading at [`results`], which says what is measured.
 
+pub mod report;
 pub mod results;
 pub mod summary;
 pub mod words;
