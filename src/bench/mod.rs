@@ -3,7 +3,7 @@
 //! [`rounds`] runs the steps of a [`plan`]: each with a fresh server ([`target`]), which a
 //! [`scenario`] loads with sockets and publishes and measures from outside ([`process`]), and with
 //! the [`floor`] beside it as the yardstick. What is found ([`results`]) is shown by [`table`] and
-//! by a page. Start reading at [`run`]; [`results`] says what is measured.
+//! by [`report`]. Start reading at [`run`]; [`results`] says what is measured.
 
 pub mod check;
 pub mod envelope;
@@ -16,6 +16,7 @@ pub mod payload;
 pub mod plan;
 pub mod process;
 pub mod publisher;
+pub mod report;
 pub mod results;
 pub mod rounds;
 pub mod scenario;
