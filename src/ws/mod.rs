@@ -7,7 +7,7 @@
 
 mod handshake;
 mod pages;
-mod request;
+pub mod request;
 mod session;
 mod sessions;
 
