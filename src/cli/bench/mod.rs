@@ -5,7 +5,8 @@
 mod running;
 mod watch;
 
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::builder::PossibleValuesParser;
@@ -20,7 +21,7 @@ use crate::bench::results::Results;
 use crate::bench::rounds::{self, Options, Running};
 use crate::bench::scenario::{Load, Name};
 use crate::bench::target::{Children, Servers};
-use crate::bench::{floor, machine, summary, table};
+use crate::bench::{floor, machine, report, summary, table};
 use crate::config::Env;
 
 /// All scenarios, with several sizes.
@@ -46,6 +47,9 @@ pub(super) struct BenchArgs {
     /// Print everything that was found as JSON.
     #[arg(long)]
     json: bool,
+    /// Write a page with charts.
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     running: RunningArgs,
     #[command(flatten)]
@@ -135,7 +139,12 @@ pub(super) fn bench(args: BenchArgs, path: Option<&Path>, env: Env<'_>) -> Resul
     if let Some(BenchCommand::Floor { ws_port, internal_port }) = args.command {
         return floor::run(ws_port, internal_port).map(super::done);
     }
-    let json = args.json;
+    if let Some(report) = &args.report {
+        // Now, not after minutes.
+        let opened = OpenOptions::new().append(true).create(true).open(report);
+        opened.map_err(|error| cannot_write(report, &error))?;
+    }
+    let (json, report) = (args.json, args.report.clone());
     let options = args.options(path, env)?;
     let children = options.servers.children.clone();
     let watch = Arc::new(Watch::new(options.nothing_yet()));
@@ -145,7 +154,7 @@ pub(super) fn bench(args: BenchArgs, path: Option<&Path>, env: Env<'_>) -> Resul
     let results = watch.finish();
     let measured = results.scenarios.iter().any(|scenario| !scenario.rounds.is_empty());
     if measured {
-        show(&results, json)?;
+        show(&results, json, report.as_deref())?;
     }
     match end {
         End::Done => Ok(exit_code(&results)),
@@ -175,7 +184,7 @@ async fn run(options: Options, watch: Arc<Watch>) -> End {
     }
 }
 
-fn show(results: &Results, json: bool) -> Result<(), String> {
+fn show(results: &Results, json: bool, report: Option<&Path>) -> Result<(), String> {
     if json {
         let document = serde_json::to_string_pretty(results)
             .map_err(|error| format!("what was found cannot be written as JSON: {error}"))?;
@@ -183,12 +192,21 @@ fn show(results: &Results, json: bool) -> Result<(), String> {
     } else {
         super::print(&table::text(results))?;
     }
+    if let Some(path) = report {
+        let written = fs::write(path, report::html(results));
+        written.map_err(|error| cannot_write(path, &error))?;
+        super::note(&format!("the page is in {}", path.display()));
+    }
     Ok(())
 }
 
 fn exit_code(results: &Results) -> u8 {
     let (server, floor) = summary::faults(results);
     u8::from(server.total() + floor.total() > 0)
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> String {
+    format!("{} cannot be written: {error}; name another file with --report", path.display())
 }
 
 impl BenchArgs {
