@@ -1,9 +1,11 @@
-//! Listening sockets: bound as the configuration says, accepting as long as the node lives.
+//! Listening sockets: bound as the configuration says, accepting as long as the node lives, and as
+//! many as the system allows.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
@@ -90,6 +92,17 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// Raises the limit of open files, one for each socket, as far as the system lets us; the limit.
+/// `None` is no limit.
+pub fn raise_file_limit() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
     }
 }
 

@@ -4,10 +4,13 @@
 
 pub mod check;
 pub mod envelope;
+pub mod floor;
 pub mod herd;
 pub mod latency;
+pub mod machine;
 pub mod moment;
 pub mod payload;
+pub mod plan;
 pub mod process;
 pub mod publisher;
 pub mod results;
@@ -16,3 +19,4 @@ pub mod tally;
 pub mod target;
 pub mod topics;
 pub mod window;
+pub mod words;

@@ -4,7 +4,7 @@
 //! of what the server does. Start reading at [`Process`].
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use rustix::param::{clock_ticks_per_second, page_size};
@@ -25,6 +25,8 @@ impl Process {
     /// The process that listens on `address`, if it is on this machine and we may see its files.
     /// A port that a container's proxy holds is the proxy's.
     pub fn of_listener(address: SocketAddr) -> Option<Self> {
+        // Whoever has the same port here is somebody else if the address is another machine's.
+        UdpSocket::bind((address.ip(), 0)).ok()?;
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
         let mut listeners: Vec<Listener> = tables
             .iter()
@@ -219,6 +221,14 @@ mod tests {
             drop(listener);
             assert_eq!(Process::of_listener(address), None, "{bind}");
         }
+    }
+
+    #[test]
+    fn nobody_here_listens_on_an_address_of_another_machine() {
+        let everywhere = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = everywhere.local_addr().unwrap().port();
+
+        assert_eq!(Process::of_listener(SocketAddr::from(([192, 0, 2, 1], port))), None);
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::{env, io, thread};
 
+use parking_lot::Mutex;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Deserialize;
 
@@ -53,6 +55,19 @@ pub struct Servers {
     pub threads: Option<usize>,
     /// The cores that they may use, counted from 0; without, those that we may use.
     pub cores: Option<Vec<usize>>,
+    /// Those that run.
+    pub children: Children,
+}
+
+/// Servers of our own that run. Clones are handles to the same.
+#[derive(Debug, Clone, Default)]
+pub struct Children(Arc<Mutex<Running>>);
+
+#[derive(Debug, Default)]
+struct Running {
+    children: Vec<Child>,
+    /// No more are started.
+    is_over: bool,
 }
 
 /// What a server of our own says when it is ready, in the form of the worker's log.
@@ -100,7 +115,7 @@ impl Servers {
         let program = env::current_exe().map_err(|error| {
             format!("cannot find this program itself: {error}; call it by its path")
         })?;
-        Ok(Self { program, threads: None, cores: None })
+        Ok(Self { program, threads: None, cores: None, children: Children::default() })
     }
 
     /// Starts a floor.
@@ -144,70 +159,86 @@ impl Servers {
         }
         // A group of its own: Ctrl-C is for us, who end it in our time.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let (mut own, said) = Own::spawn(&mut command, self.cores.as_deref())?;
-        let (ws, internal) = own.ready(said, &self.program)?;
-        let process = Some(Process { pid: own.child.id() });
+        let before = self.cores.as_deref().map(pin).transpose()?;
+        let spawned = self.children.spawn(&mut command);
+        if let Some(before) = before {
+            // The child has what it needs; what was allowed before is allowed again.
+            let _ = sched_setaffinity(None, &before);
+        }
+        let (own, said) = spawned?;
+        let (ws, internal) = ready(said, &self.program)?;
+        let process = Some(Process { pid: own.pid });
         Ok(Target { ws, internal, secret, kind, process, _own: Some(own) })
+    }
+}
+
+impl Children {
+    /// Ends all of them, now and for good: what is measured meanwhile fails.
+    pub fn end(&self) {
+        let mut running = self.0.lock();
+        running.is_over = true;
+        for mut child in running.children.drain(..) {
+            end(&mut child);
+        }
+    }
+
+    fn spawn(&self, command: &mut Command) -> Result<(Own, Option<ChildStderr>), String> {
+        let mut running = self.0.lock();
+        if running.is_over {
+            return Err("interrupted".to_owned());
+        }
+        let mut child = command.spawn().map_err(|error| {
+            let program = command.get_program().display();
+            format!("cannot start {program}: {error}; the system may be short of processes")
+        })?;
+        let said = child.stderr.take();
+        let own = Own { pid: child.id(), _stdin: child.stdin.take(), children: self.clone() };
+        running.children.push(child);
+        Ok((own, said))
     }
 }
 
 /// A child process; killed and reaped when this is dropped.
 #[derive(Debug)]
 struct Own {
-    child: Child,
+    pid: u32,
     /// The floor ends when this does, so it does not outlive us even if we are killed.
     _stdin: Option<ChildStdin>,
-}
-
-impl Own {
-    /// Starts `command` on `cores`.
-    fn spawn(
-        command: &mut Command,
-        cores: Option<&[usize]>,
-    ) -> Result<(Self, Option<ChildStderr>), String> {
-        let before = cores.map(pin).transpose()?;
-        let spawned = command.spawn();
-        if let Some(before) = before {
-            // The child has what it needs; what was allowed before is allowed again.
-            let _ = sched_setaffinity(None, &before);
-        }
-        let mut child = spawned.map_err(|error| {
-            let program = command.get_program().display();
-            format!("cannot start {program}: {error}; the system may be short of processes")
-        })?;
-        let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
-        Ok((Self { child, _stdin: stdin }, stderr))
-    }
-
-    /// Waits for the line that says where it listens.
-    fn ready(
-        &mut self,
-        said: Option<ChildStderr>,
-        program: &Path,
-    ) -> Result<(SocketAddr, SocketAddr), String> {
-        let mut said = said.map(BufReader::new);
-        let mut last = String::from("it said nothing");
-        while let Some(line) = said.as_mut().and_then(next_line) {
-            if let Ok(Line { message, ws: Some(ws), internal: Some(internal) }) =
-                serde_json::from_str(&line)
-                && message == "listening"
-            {
-                // What else it says is read and dropped, or it would wait for a reader.
-                thread::spawn(move || io::copy(&mut said?, &mut io::sink()).ok());
-                return Ok((ws, internal));
-            }
-            last = line;
-        }
-        Err(format!("a server of our own, {}, did not start: {last}", program.display()))
-    }
+    children: Children,
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
-        // It has nothing to lose, and closing many sockets in order takes its time.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut running = self.children.0.lock();
+        if let Some(at) = running.children.iter().position(|child| child.id() == self.pid) {
+            end(&mut running.children.swap_remove(at));
+        }
     }
+}
+
+/// Kills and reaps `child`.
+fn end(child: &mut Child) {
+    // It has nothing to lose, and closing many sockets in order takes its time.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Waits for the line that says where a server listens.
+fn ready(said: Option<ChildStderr>, program: &Path) -> Result<(SocketAddr, SocketAddr), String> {
+    let mut said = said.map(BufReader::new);
+    let mut last = String::from("it said nothing");
+    while let Some(line) = said.as_mut().and_then(next_line) {
+        if let Ok(Line { message, ws: Some(ws), internal: Some(internal) }) =
+            serde_json::from_str(&line)
+            && message == "listening"
+        {
+            // What else it says is read and dropped, or it would wait for a reader.
+            thread::spawn(move || io::copy(&mut said?, &mut io::sink()).ok());
+            return Ok((ws, internal));
+        }
+        last = line;
+    }
+    Err(format!("a server of our own, {}, did not start: {last}", program.display()))
 }
 
 /// The next line, or `None` at the end.
@@ -244,7 +275,7 @@ mod tests {
     use super::*;
 
     fn servers(program: &str) -> Servers {
-        Servers { program: program.into(), threads: None, cores: None }
+        Servers { program: program.into(), ..Servers::usual().unwrap() }
     }
 
     #[test]
@@ -254,6 +285,15 @@ mod tests {
 
         let error = servers("/nonexistent").floor().unwrap_err();
         assert!(error.starts_with("cannot start /nonexistent: "), "{error}");
+    }
+
+    #[test]
+    fn none_is_started_after_the_end() {
+        let servers = servers("/bin/true");
+
+        servers.children.end();
+
+        assert_eq!(servers.worker().unwrap_err(), "interrupted");
     }
 
     #[test]

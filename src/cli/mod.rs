@@ -4,6 +4,7 @@
 //! 2 the arguments are wrong. No secret and no token is ever taken as an argument, where every
 //! user of the machine could read it. Start reading at [`run`].
 
+mod bench;
 pub mod check;
 mod explain;
 mod feed;
@@ -91,6 +92,8 @@ enum Command {
         after_help = "Examples:\n  wavelog_worker status\n  wavelog_worker status --topics --internal http://127.0.0.1:9001\n  wavelog_worker status --json | jq .counters"
     )]
     Status(status::StatusArgs),
+    /// Measure what this machine carries: how many browsers, how fast, at what cost.
+    Bench(bench::BenchArgs),
 }
 
 /// Runs the program with `arguments`, the first of which is its name.
@@ -113,6 +116,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Publish(args) => publish::publish(args, path, env).map(done),
         Command::Listen(args) => listen::listen(args, path, env).map(done),
         Command::Status(args) => status::status(args, path, env).map(done),
+        Command::Bench(args) => bench::bench(&args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +13,7 @@ use tracing::{info, warn};
 use crate::app::App;
 use crate::config::{Config, Env, Loaded};
 use crate::demo::{self, DemoPorts};
+use crate::listener::raise_file_limit;
 use crate::status::VERSION;
 use crate::telemetry;
 
@@ -26,8 +26,8 @@ const LEFTOVERS: Duration = Duration::from_millis(100);
 /// What ends a worker. Not the end of its terminal, which `nohup` is there to outlive.
 pub(super) const TOLD_TO_END: [SignalKind; 2] = [SignalKind::terminate(), SignalKind::interrupt()];
 
-/// What ends a demo, so that it leaves nothing behind.
-const TERMINAL_GONE: [SignalKind; 3] =
+/// What ends a demo or a bench, so that it leaves nothing behind.
+pub(super) const TERMINAL_GONE: [SignalKind; 3] =
     [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
 
 /// Loads the configuration at `path` and serves until SIGTERM or SIGINT.
@@ -97,15 +97,5 @@ fn say_hello(loaded: &Loaded, files: Option<u64>) {
     }
     if files.is_some_and(|files| files < FEW_FILES) {
         warn!("few files may be open at once, and each socket is one; raise the limit (ulimit -n)");
-    }
-}
-
-/// Raises the limit of open files, one for each socket, as far as the system lets us; the limit.
-pub(super) fn raise_file_limit() -> Option<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use hyper::Uri;
@@ -63,12 +63,17 @@ impl Address {
         self.port != 0
     }
 
+    /// All addresses that the host's name stands for.
+    pub async fn resolve(&self) -> Result<Vec<SocketAddr>, ConnectError> {
+        let unknown = |_| ConnectError::UnknownHost(self.clone());
+        let found = lookup_host((self.host.as_str(), self.port)).await.map_err(unknown)?;
+        Ok(found.collect())
+    }
+
     /// Connects within 500 ms.
     pub async fn connect(&self) -> Result<TcpStream, ConnectError> {
         let connecting = async {
-            let unknown = |_| ConnectError::UnknownHost(self.clone());
-            let found = lookup_host((self.host.as_str(), self.port)).await.map_err(unknown)?;
-            let addresses: Vec<_> = found.collect();
+            let addresses = self.resolve().await?;
             let stream = TcpStream::connect(addresses.as_slice()).await;
             stream.map_err(|error| match error.kind() {
                 io::ErrorKind::ConnectionRefused => ConnectError::Refused(self.clone()),
