@@ -61,8 +61,9 @@ pub fn steps(choice: Choice<'_>, sizes: &Sizes, possible: u64) -> (Vec<Step>, Op
     let mut most_wanted = 0;
     for mut step in wanted {
         sizes.apply(&mut step.load);
-        most_wanted = most_wanted.max(step.load.sockets);
-        step.load.sockets = step.load.sockets.min(possible);
+        let further = step.name.further_sockets();
+        most_wanted = most_wanted.max(step.load.sockets + further);
+        step.load.sockets = step.load.sockets.min(possible.saturating_sub(further));
         // Sizes of one's own, or a low limit, make several of `all` the same.
         if !steps.contains(&step) {
             steps.push(step);

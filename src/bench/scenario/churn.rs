@@ -1,6 +1,8 @@
 //! Sockets come and go while others listen and publishing goes on: those that stay miss nothing,
 //! those that pass get everything from `auth_ok` until they leave, and nothing is left behind.
 
+use std::time::Duration;
+
 use super::stage::{Stage, millis};
 use super::volley::Volley;
 use super::{Load, Name, Progress};
@@ -11,8 +13,11 @@ use crate::bench::target::Target;
 /// Passing sockets that are in at the same time.
 const STAY: u64 = 64;
 
+/// Those, and as many that are on their way out.
+pub const FURTHER_SOCKETS: usize = 2 * STAY as usize;
+
 /// How long no socket may come or go before the rest is given up.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Measures it.
 pub fn measure(load: &Load, target: &Target, progress: &dyn Progress) -> Result<Figures, String> {
