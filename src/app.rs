@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -18,12 +19,12 @@ use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::{Config, ListenConfig};
 use crate::hub::Hub;
-use crate::link::LinkContext;
+use crate::link::{LinkContext, Troubled};
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
-use crate::ws::{self, Pages, Sessions, WsContext};
+use crate::ws::{EventLoop, Pages, WsContext};
 
 /// Time for the whole end. The process has to be gone within 2 s, and takes some to go.
 const END: Duration = Duration::from_millis(1500);
@@ -52,9 +53,20 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// Why a worker ended although nobody told it to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The thread for browsers cannot be started.
+    #[error("cannot start threads: {0}; the system is short of them")]
+    Thread(io::Error),
+    /// The thread for browsers has ended.
+    #[error("browsers cannot be served any more; the log says why: start the worker again")]
+    SocketsEnded,
+}
+
 /// A worker whose ports are bound.
 pub struct App {
-    ws: Listener,
+    ws: EventLoop,
     internal: Listener,
     ws_addr: SocketAddr,
     internal_addr: SocketAddr,
@@ -75,6 +87,7 @@ impl App {
         let internal = Listener::bind(internal_bind, internal_port)
             .map_err(|error| StartError::bind("internal_port", internal_port, &error))?;
         let (ws_addr, internal_addr) = (ws.local_addr()?, internal.local_addr()?);
+        let ws = EventLoop::new(ws)?;
         Ok(Self { ws, internal, ws_addr, internal_addr, config, pages: None })
     }
 
@@ -98,7 +111,11 @@ impl App {
     /// Serves until `end` is cancelled, then ends in order: no new connections, requests under
     /// way answered, what was accepted delivered, every browser told with 1001. Takes less than
     /// 2 s for that, whatever clients do.
-    pub async fn run(self, end: CancellationToken) {
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`] if it ended, or never began, for another reason.
+    pub async fn run(self, end: CancellationToken) -> Result<(), RunError> {
         let Self { ws, internal, ws_addr, internal_addr, config, pages } = self;
         let shutdown = Shutdown::default();
         let metrics = Arc::new(Metrics::default());
@@ -108,53 +125,52 @@ impl App {
         let broker =
             Broker::new(registry, Arc::clone(&hub), config.secret, clock, Arc::clone(&metrics));
         let broker = Arc::new(broker);
-        let sessions = Sessions::new(Arc::clone(&metrics));
         let links = Arc::new(LinkContext {
             backlog_bytes: config.session.backlog_bytes.get(),
             write_timeout: config.session.write_timeout,
             clock,
             metrics: Arc::clone(&metrics),
-            tasks: shutdown.sessions.clone(),
+            troubled: Troubled::new(ws.waker()),
         });
 
         let stopping = shutdown.stopping.clone();
-        tokio::spawn(Arc::clone(&sessions).keep_alive(config.session, stopping.clone()));
         tokio::spawn(tidy(Arc::clone(&broker), stopping.clone()));
-        let ws = tokio::spawn(ws::serve(
-            ws,
-            Arc::new(WsContext {
-                broker: Arc::clone(&broker),
-                session: config.session,
-                http: config.http.clone(),
-                links,
-                sessions: Arc::clone(&sessions),
-                metrics: Arc::clone(&metrics),
-                shutdown: shutdown.clone(),
-                max_connections: max_connections(),
-                pages,
-            }),
-        ));
-        let api = tokio::spawn(api::serve(
-            internal,
-            Arc::new(ApiContext { broker, http: config.http, metrics, shutdown: shutdown.clone() }),
-        ));
+        let api = ApiContext {
+            broker: Arc::clone(&broker),
+            http: config.http.clone(),
+            metrics: Arc::clone(&metrics),
+            shutdown: shutdown.clone(),
+        };
+        api::start(internal, &Arc::new(api), api_threads()).map_err(RunError::Thread)?;
+        let ws = ws.run(WsContext {
+            broker,
+            session: config.session,
+            http: config.http,
+            links,
+            metrics,
+            requests: shutdown.requests.clone(),
+            max_connections: max_connections(),
+            pages,
+        });
+        let ws = ws.map_err(RunError::Thread)?;
         info!(ws = %ws_addr, internal = %internal_addr, "listening");
 
-        end.cancelled().await;
+        let ended_by_itself = tokio::select! {
+            () = end.cancelled() => false,
+            () = ws.ended() => true, // Cancel-safe. It says why, or panicked.
+        };
         info!("shutting down");
         let by = Instant::now() + END;
         let step = || by.min(Instant::now() + LAST_STEP);
         stopping.cancel();
-        // Both only accept, and have been told to stop; an error would be a panic of theirs.
-        let _ = (ws.await, api.await);
+        ws.stop_accepting();
         shutdown.requests.close();
         let _ = timeout_at(step(), shutdown.requests.wait()).await;
         let _ = timeout_at(step(), hub.drained()).await;
-        shutdown.closing.cancel();
-        let _ = timeout_at(by, sessions.close_all()).await;
-        shutdown.sessions.close();
-        let told = timeout_at(step(), shutdown.sessions.wait()).await.is_ok();
+        ws.close_all();
+        let told = timeout_at(step(), ws.ended()).await.is_ok();
         info!(all_told = told, "ended");
+        if ended_by_itself { Err(RunError::SocketsEnded) } else { Ok(()) }
     }
 }
 
@@ -179,12 +195,19 @@ impl StartError {
     }
 }
 
-/// Connections that browsers may have: what the limit of open files leaves when a twentieth of it,
-/// 16 at least and 256 at most, is kept for the internal port and the rest of the process.
+/// Threads of the internal port: one for every two of the runtime. One serves more publishes than
+/// two cores can deliver.
+fn api_threads() -> usize {
+    (Handle::current().metrics().num_workers() / 2).max(1)
+}
+
+/// Connections that browsers may have: what the limit of open files leaves beside those that are
+/// open already, when a twentieth of it, 16 at least and 256 at most, is kept for the internal port.
 fn max_connections() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    limit.saturating_sub((limit / 20).clamp(16, 256)).max(1)
+    let open = std::fs::read_dir("/dev/fd").map_or(32, Iterator::count);
+    limit.saturating_sub(open + (limit / 20).clamp(16, 256)).max(1)
 }
 
 /// Lets the registry give memory back, every second.

@@ -1,5 +1,7 @@
 //! Listening sockets: bound as the configuration says, accepting as long as the node lives, and as
 //! many as the system allows.
+//!
+//! Both ports are bound alike; the event loop of `ws` accepts by itself, `api` by [`Accepting`].
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -7,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
@@ -17,10 +19,17 @@ const WAITING_CONNECTIONS: i32 = 4096;
 /// Pause after an accept that failed for lack of something, such as open files.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What is said when connections cannot be accepted.
+pub const CANNOT_ACCEPT: &str = "cannot accept connections; raise the limit of open files";
+
 /// A bound socket.
 #[derive(Debug)]
-pub struct Listener {
-    socket: TcpListener,
+pub struct Listener(std::net::TcpListener);
+
+/// A bound socket whose connections tokio serves.
+#[derive(Debug)]
+pub struct Accepting {
+    socket: tokio::net::TcpListener,
     failing: Seldom,
 }
 
@@ -62,7 +71,7 @@ impl Listener {
                 }
             }
         };
-        Ok(Self { socket: TcpListener::from_std(socket.into())?, failing: Seldom::default() })
+        Ok(Self(socket.into()))
     }
 
     /// The address it is bound to.
@@ -71,22 +80,35 @@ impl Listener {
     ///
     /// Those of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.0.local_addr()
     }
 
+    /// The socket, which does not block.
+    pub fn into_std(self) -> std::net::TcpListener {
+        self.0
+    }
+
+    /// Hands the socket to tokio. Needs a runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: no more files.
+    pub fn accepting(self) -> io::Result<Accepting> {
+        let socket = tokio::net::TcpListener::from_std(self.0)?;
+        Ok(Accepting { socket, failing: Seldom::default() })
+    }
+}
+
+impl Accepting {
     /// The next connection. Goes on when accepting fails, as it does when files run out.
     pub async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             match self.socket.accept().await {
-                Ok((stream, peer)) => {
-                    // Events are small and shall not wait for more. Fails on dead sockets only.
-                    let _ = stream.set_nodelay(true);
-                    return (stream, peer);
-                }
+                Ok(accepted) => return accepted,
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     if self.failing.now() {
-                        warn!(%error, "cannot accept connections; raise the limit of open files");
+                        warn!(%error, "{CANNOT_ACCEPT}");
                     }
                     sleep(PAUSE).await;
                 }
@@ -113,12 +135,15 @@ fn bind_one(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
     }
     socket.set_reuse_address(true)?; // Or a restart would wait for old connections to time out.
     socket.set_nonblocking(true)?;
+    // Accepted sockets inherit it: events are small and shall not wait for more.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(WAITING_CONNECTIONS)?;
     Ok(socket)
 }
 
-fn is_of_one_connection(error: &io::Error) -> bool {
+/// Whether accepting failed because of the connection that would have been the next.
+pub fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

@@ -50,7 +50,7 @@ pub struct Metrics {
     pub deliveries: Counter,
     /// Times a socket could not take a write whole, so that the rest was queued.
     pub flushes: Counter,
-    /// Times a session's own task ran. Deliveries do not move it.
+    /// Times the event loop turned to a browser that was let in. Deliveries do not move it.
     pub session_wakeups: Counter,
     /// Bytes queued for slow sockets now.
     pub backlog_bytes: Counter,

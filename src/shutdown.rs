@@ -11,10 +11,6 @@ use tokio_util::task::TaskTracker;
 pub struct Shutdown {
     /// Stop accepting connections and answer no new requests.
     pub stopping: CancellationToken,
-    /// Close every WebSocket connection, also one that is in its handshake.
-    pub closing: CancellationToken,
-    /// Connections of the internal API.
+    /// Connections of the internal API, and requests for pages.
     pub requests: TaskTracker,
-    /// Connections of browsers, and what serves them.
-    pub sessions: TaskTracker,
 }

@@ -1,27 +1,34 @@
 //! The internal port: PHP registers topics and publishes events.
 //!
 //! hyper reads HTTP; `handler` answers. Every wait has a deadline (`deadline`). Errors become
-//! HTTP status codes in `answer` and nowhere else.
+//! HTTP status codes in `answer` and nowhere else. The port has threads of its own, each with a
+//! runtime that shares nothing, so that a publish wakes nobody but the thread that serves it, and
+//! waits for no drain of a long list. Start reading at [`start`].
 
 mod answer;
 mod deadline;
 mod handler;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::thread;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::debug;
 
 use self::deadline::WatchedStream;
 use crate::broker::Broker;
 use crate::config::HttpConfig;
-use crate::listener::Listener;
+use crate::listener::{Accepting, Listener};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 
@@ -37,14 +44,86 @@ pub struct ApiContext {
     pub shutdown: Shutdown,
 }
 
-/// Accepts connections until the node stops.
-pub async fn serve(mut listener: Listener, context: Arc<ApiContext>) {
-    loop {
+/// A connection that one thread accepted for another, and what the end waits for it by.
+type Handed = (std::net::TcpStream, SocketAddr, TaskTrackerToken);
+
+/// Connections that may be on their way to a thread.
+const HANDED: usize = 1024;
+
+/// Serves what comes to `listener` on `threads` threads, at least one, until the node stops.
+///
+/// # Errors
+///
+/// Those of the system: no more files or threads.
+pub fn start(listener: Listener, context: &Arc<ApiContext>, threads: usize) -> io::Result<()> {
+    let mut others = Vec::new();
+    for _ in 1..threads {
+        let (sender, receiver) = mpsc::channel(HANDED);
+        spawn(runtime()?, context, |context| take_over(receiver, context))?;
+        others.push(sender);
+    }
+    let runtime = runtime()?;
+    let listener = {
+        let _inside = runtime.enter();
+        listener.accepting()?
+    };
+    spawn(runtime, context, |context| accept(listener, others, context))
+}
+
+/// A runtime for one thread.
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Runs the future that `make` makes on a thread of its own, and then whatever it has spawned until
+/// that is over.
+fn spawn<F: Future<Output = ()>>(
+    runtime: Runtime,
+    context: &Arc<ApiContext>,
+    make: impl FnOnce(Arc<ApiContext>) -> F + Send + 'static,
+) -> io::Result<()> {
+    let context = Arc::clone(context);
+    // The end waits for this, so that nothing is accepted behind its back.
+    let at_work = context.shutdown.requests.token();
+    thread::Builder::new().name("api".to_owned()).spawn(move || {
+        let requests = context.shutdown.requests.clone();
+        runtime.block_on(async {
+            make(context).await;
+            drop(at_work);
+            requests.wait().await;
+        });
+    })?;
+    Ok(())
+}
+
+/// Accepts connections and shares them out, this thread having its share, until the node stops.
+async fn accept(
+    mut listener: Accepting,
+    others: Vec<mpsc::Sender<Handed>>,
+    context: Arc<ApiContext>,
+) {
+    for turn in (0..=others.len()).cycle() {
         let (stream, peer) = tokio::select! {
             () = context.shutdown.stopping.cancelled() => return,
             accepted = listener.accept() => accepted, // Cancel-safe: nothing accepted is lost.
         };
-        context.shutdown.requests.spawn(serve_connection(stream, peer, Arc::clone(&context)));
+        let Some(other) = others.get(turn) else {
+            context.shutdown.requests.spawn(serve_connection(stream, peer, Arc::clone(&context)));
+            continue;
+        };
+        if let Ok(stream) = stream.into_std() {
+            // Waits only if the other is hopelessly behind; it ends no sooner than we do.
+            let _ = other.send((stream, peer, context.shutdown.requests.token())).await;
+        }
+    }
+}
+
+/// Serves what is handed to this thread, until no more will be.
+async fn take_over(mut handed: mpsc::Receiver<Handed>, context: Arc<ApiContext>) {
+    while let Some((stream, peer, _token)) = handed.recv().await {
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            context.shutdown.requests.spawn(serve_connection(stream, peer, Arc::clone(&context)));
+        }
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Sizes {
 }
 
 /// The steps for `choice`, with `sizes`, and with no more than `possible` sockets; and what has
-/// to be said of those that were cut down.
+/// to be said of those that were cut down or left out.
 pub fn steps(choice: Choice<'_>, sizes: &Sizes, possible: u64) -> (Vec<Step>, Option<String>) {
     let wanted = match choice {
         Choice::Some(names) => names.iter().map(|&name| Step::usual(name)).collect(),
@@ -61,9 +61,9 @@ pub fn steps(choice: Choice<'_>, sizes: &Sizes, possible: u64) -> (Vec<Step>, Op
     let mut most_wanted = 0;
     for mut step in wanted {
         sizes.apply(&mut step.load);
-        let further = step.name.further_sockets();
-        most_wanted = most_wanted.max(step.load.sockets + further);
-        step.load.sockets = step.load.sockets.min(possible.saturating_sub(further));
+        most_wanted = most_wanted.max(step.load.sockets + step.beside());
+        let Some(most) = possible.checked_sub(step.beside()) else { continue };
+        step.load.sockets = step.load.sockets.min(most);
         // Sizes of one's own, or a low limit, make several of `all` the same.
         if !steps.contains(&step) {
             steps.push(step);
@@ -80,53 +80,24 @@ pub fn steps(choice: Choice<'_>, sizes: &Sizes, possible: u64) -> (Vec<Step>, Op
 }
 
 impl Step {
-    /// What is done, in words, with its sizes: `each publish to 1,000 sockets, 100 bytes`.
-    pub fn title(&self) -> String {
-        let Load { topics, payload_bytes, connections, at_once, cycles, .. } = self.load;
-        let sockets = words::counted(self.load.sockets as u64, "socket", "sockets");
-        let connections = words::counted(connections as u64, "connection", "connections");
-        let bytes = words::counted(payload_bytes as u64, "byte", "bytes");
-        let publishes = match self.load.publishes {
-            Some(publishes) => words::counted(publishes, "publish", "publishes"),
-            None => "publishes".to_owned(),
-        };
-        let title = match self.name {
-            Name::Idle => {
-                let at_once = words::counted(at_once as u64, "handshake", "handshakes");
-                return format!("{sockets} that do nothing, {at_once} at once");
-            }
-            Name::Fanout => format!("each publish to {sockets}, {bytes}"),
-            Name::Burst => {
-                format!("{publishes} back to back to {sockets}, {bytes}, {connections}")
-            }
-            Name::Topics => {
-                let topics = words::counted(topics as u64, "topic", "topics");
-                format!("{publishes} to {topics} with {sockets} in all, {bytes}, {connections}")
-            }
-            Name::Publish => format!("{publishes} to nobody, {bytes}, {connections}"),
-            Name::Churn => {
-                let cycles = words::counted(cycles, "socket", "sockets");
-                format!("{cycles} come and go beside {sockets} that stay, {bytes}")
-            }
-            Name::Slow => format!("{publishes} to {sockets}, of which some do not read, {bytes}"),
-            Name::Neighbours => format!("a small topic beside one with {sockets}, {bytes}"),
-        };
-        match self.load.rate {
-            Some(rate) => format!("{title}, {}", words::rate(rate)),
-            None => title,
-        }
-    }
-
     /// The scenario, before anything is measured.
     pub fn without_rounds(&self) -> Scenario {
         Scenario {
             name: self.name.as_str().to_owned(),
-            title: self.title(),
+            title: self.load.title(self.name),
             unit: self.name.unit(),
             sockets: self.load.sockets,
             rounds: Vec::new(),
             cost_ratio: None,
             p99_ratio: None,
+        }
+    }
+
+    /// Sockets that a scenario has beside those of its load.
+    fn beside(&self) -> usize {
+        match self.name {
+            Name::Neighbours => 1_100,
+            _ => 0,
         }
     }
 
@@ -213,22 +184,6 @@ mod tests {
     }
 
     #[test]
-    fn a_title_says_the_sizes() {
-        let title = |name| Step::usual(name).title();
-
-        assert_eq!(title(Name::Fanout), "each publish to 1,000 sockets, 100 bytes");
-        assert_eq!(title(Name::Idle), "10,000 sockets that do nothing, 64 handshakes at once");
-        assert_eq!(
-            title(Name::Burst),
-            "1,000 publishes back to back to 1,000 sockets, 100 bytes, 4 connections"
-        );
-        for name in Name::ALL {
-            let length = title(name).chars().count();
-            assert!(length < 86, "{length} letters for {name:?} do not fit into a line");
-        }
-    }
-
-    #[test]
     fn sizes_that_are_asked_for_go_over_the_usual_and_the_small_ones() {
         let sizes = Sizes { sockets: Some(7), seconds: Some(9.0), quick: true, ..Sizes::default() };
         let (steps, _) = steps(Choice::Some(&[Name::Burst]), &sizes, MANY);
@@ -241,7 +196,8 @@ mod tests {
     fn sockets_are_cut_down_to_what_is_possible_and_this_is_said() {
         let (steps, note) = steps(Choice::All, &Sizes::default(), 900);
 
-        assert!(steps.iter().all(|step| step.load.sockets <= 900));
+        assert!(steps.iter().all(|step| step.load.sockets + step.beside() <= 900));
+        assert!(steps.iter().all(|step| step.name != Name::Neighbours), "it needs more");
         let idle = steps.iter().filter(|step| step.name == Name::Idle).count();
         assert_eq!(idle, 2, "the three sizes have become one, beside the one with more at once");
         assert!(note.unwrap().starts_with("900 of 19,000 sockets are possible here: "));

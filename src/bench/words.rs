@@ -35,9 +35,13 @@ pub fn rate(per_second: f64) -> String {
     if per_second.is_finite() { number(per_second) + "/s" } else { NOTHING.to_owned() }
 }
 
-/// How many times as much: `1.08×`, `12.3×`.
+/// How many times as much: `0.41×`, `1.08×`, `12.3×`.
 pub fn ratio(times: f64) -> String {
-    if times.is_finite() { number(times) + "×" } else { NOTHING.to_owned() }
+    match times {
+        0.01..9.995 => format!("{times:.2}×"),
+        _ if times.is_finite() => number(times) + "×",
+        _ => NOTHING.to_owned(),
+    }
 }
 
 /// A share of 0 to 1 in percent: `99.9 %`; with as many nines as it takes not to say `100 %`.
@@ -98,6 +102,21 @@ pub fn number(value: f64) -> String {
         _ => format!("{size:.1e}"),
     };
     format!("{sign}{text}")
+}
+
+/// A number in as few letters as the scale of a plot needs: `0`, `250`, `1.5 k`, `20 M`.
+pub fn compact(value: f64) -> String {
+    const STEPS: [(f64, &str); 4] = [(1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, "")];
+    let fits = STEPS.iter().find(|(factor, _)| value.abs() >= factor * 0.9995);
+    let (factor, unit) = fits.unwrap_or(&STEPS[3]);
+    brief(&number(value / factor)) + unit
+}
+
+/// A number with its unit, less the zeros behind the point that say nothing: `1.00 ms` as `1 ms`.
+pub fn brief(text: &str) -> String {
+    let end = text.find(|letter: char| !"0123456789.,−".contains(letter)).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    trimmed(number.to_owned()) + unit
 }
 
 /// What a text says of so many things: `1 socket`, `2 sockets`, `1,000 sockets`.
@@ -323,6 +342,17 @@ mod tests {
         assert_eq!(moment("2026-01-31T12:34:56Z"), "2026-01-31 12:34:56 UTC");
         assert_eq!(moment("2026-01-31T12:34:56.789Z"), "2026-01-31 12:34:56 UTC");
         assert_eq!(moment("yesterday"), "yesterday");
+    }
+
+    #[test]
+    fn the_scale_of_a_plot_gets_few_letters() {
+        let numbers = [0.0, 0.25, 12.5, 250.0, 1500.0, 20e6, 2e9];
+
+        assert_eq!(numbers.map(compact), ["0", "0.25", "12.5", "250", "1.5 k", "20 M", "2 G"]);
+        assert_eq!(
+            ["1.00 ms", "1.50×", "100 µs", "20.0"].map(brief),
+            ["1 ms", "1.5×", "100 µs", "20"]
+        );
     }
 
     #[test]

@@ -93,7 +93,10 @@ enum Command {
     )]
     Status(status::StatusArgs),
     /// Measure what this machine carries: how many browsers, how fast, at what cost.
-    Bench(bench::BenchArgs),
+    #[command(
+        after_help = "Examples:\n  wavelog_worker bench --quick\n  wavelog_worker bench fanout --sockets 5000 --rate 20\n  wavelog_worker bench all --report bench.html\n\nEach scenario is run against a worker of its own and, as the yardstick, against a floor: a program\nthat does nothing but one send per socket. Exit code 1 if anything was lost or wrong.\n--help has every option."
+    )]
+    Bench(Box<bench::BenchArgs>),
 }
 
 /// Runs the program with `arguments`, the first of which is its name.
@@ -116,7 +119,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Publish(args) => publish::publish(args, path, env).map(done),
         Command::Listen(args) => listen::listen(args, path, env).map(done),
         Command::Status(args) => status::status(args, path, env).map(done),
-        Command::Bench(args) => bench::bench(&args),
+        Command::Bench(args) => bench::bench(*args, path, env),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

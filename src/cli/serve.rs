@@ -41,8 +41,7 @@ pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
         let app = App::bind(loaded.config).map_err(|error| error.to_string())?;
         let end = end_signal(&TOLD_TO_END)?;
         logging.report_losses(end.clone());
-        app.run(end).await;
-        Ok(())
+        app.run(end).await.map_err(|error| error.to_string())
     });
     runtime.shutdown_timeout(LEFTOVERS);
     result
@@ -62,6 +61,7 @@ pub(super) fn demo(ports: DemoPorts) -> Result<(), String> {
 /// The runtime that everything runs on, with so many threads, or one for each core.
 pub(super) fn runtime(threads: Option<NonZeroUsize>) -> Result<Runtime, String> {
     let mut builder = Builder::new_multi_thread();
+    builder.thread_name("worker"); // What `top -H` shows, beside `sockets` and the log's thread.
     if let Some(threads) = threads {
         builder.worker_threads(threads.get());
     }

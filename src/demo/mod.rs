@@ -61,10 +61,11 @@ pub async fn run(
     // Who runs the demo without a terminal still has the demo.
     let _ = introduce(out, app.ws_addr(), &site);
     let app = app.with_pages(site::pages(site));
-    app.run(end).await;
+    let ran = app.run(end.clone()).await;
+    end.cancel(); // Also if the worker ended by itself.
     // It was told to end; an error would be a panic of its own.
     let _ = feed.await;
-    Ok(())
+    ran.map_err(|error| error.to_string())
 }
 
 fn introduce(out: &mut dyn Write, ws_addr: SocketAddr, site: &Site) -> io::Result<()> {

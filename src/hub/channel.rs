@@ -1,12 +1,15 @@
 //! One topic on this node while it has subscribers: its list, its outbox, and the drain.
 //!
 //! A drain gives every round to every subscriber by writing to the links itself, in slices: no
-//! task is woken for a delivery, and neither a lock nor a thread is held for a whole long list.
+//! task is woken for a delivery, and neither a lock nor a thread is held for a whole long list. A
+//! very long one is given out by several threads.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
@@ -30,15 +33,27 @@ const SLICE: usize = 256;
 /// during a long drain hardly waits.
 const LOCKED: usize = 32;
 
+/// Places of a long list for which one more thread helps to drain.
+const PLACES_PER_DRAINER: usize = 4096;
+
 /// A topic with subscribers.
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) topic: Topic,
-    pub(super) subscribers: Mutex<Slots<Arc<Link>>>,
+    pub(super) subscribers: RwLock<Slots<Arc<Link>>>,
     pub(super) outbox: Mutex<Outbox>,
     /// Told after each round, for publishers that wait for room.
     pub(super) room: Notify,
     metrics: Arc<Metrics>,
+}
+
+/// A round on its way to a long list.
+struct Walk {
+    row: Bytes,
+    /// How many frames the row has.
+    frames: u64,
+    /// The first place that nobody has taken.
+    place: AtomicUsize,
 }
 
 /// What remains to be done after a frame was offered.
@@ -56,7 +71,7 @@ impl Channel {
     pub(super) fn new(topic: Topic, metrics: Arc<Metrics>) -> Self {
         Self {
             topic,
-            subscribers: Mutex::default(),
+            subscribers: RwLock::default(),
             outbox: Mutex::default(),
             room: Notify::new(),
             metrics,
@@ -73,7 +88,7 @@ impl Channel {
             Appended::YouDrain => {}
         }
         for _ in 0..OWN_ROUNDS {
-            if self.subscribers.lock().len() > SHORT_LIST {
+            if self.subscribers.read().len() > SHORT_LIST {
                 return Offered::Drain;
             }
             let Some((row, frames)) = self.next_round() else {
@@ -88,10 +103,35 @@ impl Channel {
     /// Drains until nothing waits, letting other tasks run after every slice.
     pub(super) async fn drain(self: Arc<Self>) {
         while let Some((row, frames)) = self.next_round() {
-            let mut place = 0;
-            while self.write(&row, frames, &mut place) {
-                if place % SLICE == 0 {
-                    yield_now().await;
+            let walk = Arc::new(Walk { row, frames, place: AtomicUsize::new(0) });
+            let help = || tokio::spawn(Arc::clone(&self).give(Arc::clone(&walk)));
+            let helpers: Vec<_> = (0..self.helpers()).map(|_| help()).collect();
+            Arc::clone(&self).give(Arc::clone(&walk)).await;
+            for helper in helpers {
+                let _ = helper.await; // An error would be a panic of its own.
+            }
+            yield_now().await;
+        }
+    }
+
+    /// How many others shall help with a round: one thread is always left to everybody else.
+    fn helpers(&self) -> usize {
+        let places = self.subscribers.read().places() as usize;
+        if places < 2 * PLACES_PER_DRAINER {
+            return 0; // As nearly always.
+        }
+        let threads = Handle::current().metrics().num_workers();
+        (places / PLACES_PER_DRAINER).min(threads - 1).saturating_sub(1)
+    }
+
+    /// Takes slice after slice of the list and writes to it, until none is left.
+    async fn give(self: Arc<Self>, walk: Arc<Walk>) {
+        loop {
+            let mut place = walk.place.fetch_add(SLICE, Ordering::Relaxed);
+            let end = place + SLICE;
+            while place < end {
+                if !self.write(&walk.row, walk.frames, &mut place) {
+                    return;
                 }
             }
             yield_now().await;
@@ -106,7 +146,7 @@ impl Channel {
 
     /// Writes `row` to the next few subscribers; whether there are more.
     fn write(&self, row: &Bytes, frames: u64, place: &mut usize) -> bool {
-        let subscribers = self.subscribers.lock();
+        let subscribers = self.subscribers.read();
         let (links, more) = subscribers.range(*place, *place + LOCKED);
         *place += LOCKED;
         let delivered = links.filter(|link| link.send(row) != Sent::Refused).count();

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -46,6 +47,8 @@ pub struct Hub {
     config: HubConfig,
     metrics: Arc<Metrics>,
     drains: TaskTracker,
+    /// Where long lists are drained; publishers have threads of their own.
+    runtime: Handle,
 }
 
 /// Who is there, over all topics.
@@ -77,7 +80,7 @@ pub struct Subscription {
 }
 
 impl Hub {
-    /// A hub without topics.
+    /// A hub without topics. Needs a runtime, on which it drains.
     pub fn new(config: HubConfig, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -86,6 +89,7 @@ impl Hub {
             config,
             metrics,
             drains: TaskTracker::new(),
+            runtime: Handle::current(),
         })
     }
 
@@ -103,7 +107,7 @@ impl Hub {
                 channel
             }
         };
-        let place = channel.subscribers.lock().insert(link);
+        let place = channel.subscribers.write().insert(link);
         drop(shard);
         Subscription { hub: Arc::clone(self), channel, user_id, place }
     }
@@ -144,7 +148,7 @@ impl Hub {
         match channel.offer(frame, self.config.outbox_bytes.get()) {
             Offered::Done => true,
             Offered::Drain => {
-                self.drains.spawn(Arc::clone(channel).drain());
+                self.drains.spawn_on(Arc::clone(channel).drain(), &self.runtime);
                 true
             }
             Offered::Full => false,
@@ -195,7 +199,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.hub.audience.lock().leave(self.user_id);
         let mut shard = self.hub.shard(self.channel.topic.as_str()).lock();
-        let mut subscribers = self.channel.subscribers.lock();
+        let mut subscribers = self.channel.subscribers.write();
         let link = subscribers.remove(self.place);
         if subscribers.is_empty() {
             shard.remove(self.channel.topic.as_str());

@@ -2,12 +2,13 @@
 
 use std::num::NonZeroUsize;
 
+use mio::{Poll, Token, Waker};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::clock::Clock;
-use crate::link::LinkContext;
+use crate::link::{LinkContext, Troubled};
 use crate::protocol::frame;
 
 fn hub(outbox_bytes: usize) -> Arc<Hub> {
@@ -17,18 +18,21 @@ fn hub(outbox_bytes: usize) -> Arc<Hub> {
 
 /// Subscribes as many browsers as asked to `topic`.
 async fn browsers(hub: &Arc<Hub>, topic: &str, count: i64) -> Vec<(Subscription, TcpStream)> {
+    let waker = Waker::new(Poll::new().unwrap().registry(), Token(0)).unwrap();
     let context = Arc::new(LinkContext {
         backlog_bytes: 1024 * 1024,
         write_timeout: Duration::from_secs(10),
         clock: Clock::start(),
         metrics: Arc::clone(&hub.metrics),
-        tasks: TaskTracker::new(),
+        troubled: Troubled::new(Arc::new(waker)),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut browsers = Vec::new();
     for user_id in 0..count {
         let browser = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let link = Link::corked(listener.accept().await.unwrap().0, Arc::clone(&context));
+        let stream = listener.accept().await.unwrap().0.into_std().unwrap();
+        let stream = mio::net::TcpStream::from_std(stream);
+        let link = Link::corked(stream, 0, Arc::clone(&context));
         let subscription = hub.subscribe(topic, user_id, Arc::clone(&link));
         link.uncork(&Bytes::new());
         browsers.push((subscription, browser));

@@ -21,12 +21,14 @@ pub(super) struct Backlog {
     written: usize,
     /// Bytes that wait in all.
     bytes: usize,
+    /// When the browser must have taken something, in milliseconds of the clock.
+    pub(super) due_ms: u64,
     metrics: Arc<Metrics>,
 }
 
 impl Backlog {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { rows: VecDeque::new(), written: 0, bytes: 0, metrics }
+        Self { rows: VecDeque::new(), written: 0, bytes: 0, due_ms: u64::MAX, metrics }
     }
 
     /// Appends a row of whole frames.

@@ -1,22 +1,14 @@
-//! The tasks that exist only for a link in trouble: writing what the kernel did not take, and
-//! resetting a link whose browser does not take its close.
+//! What is done for a link in trouble: writing what the kernel did not take, and ending a link
+//! whose browser takes nothing.
+//!
+//! The event loop calls [`Link::flush`] when there is room, and [`Link::look`] now and then.
 
-use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
-
 use super::{Link, Outgoing, Phase};
+use crate::clock::millis;
 use crate::protocol::close::CloseCode;
-
-/// How a round of writing ended.
-enum Round {
-    /// Nothing waits any more.
-    Done,
-    /// The kernel took something, or nothing, and has no room now.
-    Full { progress: bool },
-}
 
 /// Time for a browser to take what is left for it and end its side.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,66 +22,66 @@ pub(super) fn patience(code: CloseCode) -> Duration {
     }
 }
 
-/// Writes the backlog of `link` as the browser takes it, and ends when nothing waits any more. A
-/// browser that takes nothing for the write timeout is closed as slow.
-pub(super) async fn flush(link: Arc<Link>) {
-    let write_timeout = link.context.write_timeout;
-    let mut deadline = Instant::now() + write_timeout;
-    loop {
-        match timeout_at(deadline, link.stream.writable()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return link.abort(),
-            Err(_) => {
-                let mut outgoing = link.outgoing.lock();
-                if outgoing.phase >= Phase::Closing {
-                    return; // `reset_later` has it.
-                }
-                link.context.metrics.slow_closes.inc();
-                link.close_locked(&mut outgoing, CloseCode::Slow);
-                deadline = Instant::now() + write_timeout;
-                continue;
-            }
-        }
-        let round = link.write_waiting(&mut link.outgoing.lock());
-        match round {
-            Ok(Round::Done) => return,
-            Ok(Round::Full { progress: true }) => deadline = Instant::now() + write_timeout,
-            Ok(Round::Full { progress: false }) => {}
-            Err(_) => return link.abort(),
-        }
-    }
-}
-
-/// Resets `link` after `patience` if it is still there.
-pub(super) async fn reset_later(link: Weak<Link>, patience: Duration) {
-    tokio::time::sleep(patience).await;
-    if let Some(link) = link.upgrade() {
-        link.abort();
-    }
-}
-
 impl Link {
-    fn write_waiting(&self, outgoing: &mut Outgoing) -> io::Result<Round> {
-        let mut progress = false;
+    /// Writes what waits, as far as the kernel takes it; to be called when the socket has room.
+    pub fn flush(&self) {
+        let mut outgoing = self.outgoing.lock();
+        let outgoing = &mut *outgoing;
+        if !matches!(outgoing.phase, Phase::Open | Phase::Closing) {
+            return;
+        }
         let Some(backlog) = &mut outgoing.backlog else {
-            return Ok(Round::Done);
+            return;
         };
+        let mut progress = false;
         while let Some(bytes) = backlog.next() {
-            match self.stream.try_write(bytes) {
-                Ok(count) => {
-                    backlog.advance(count);
-                    progress = true;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Round::Full { progress });
-                }
-                Err(error) => return Err(error),
+            let wanted = bytes.len();
+            let Ok(count) = self.write_now(bytes) else {
+                return self.abort_locked(outgoing);
+            };
+            backlog.advance(count);
+            progress |= count > 0;
+            if count < wanted {
+                break;
             }
         }
-        outgoing.backlog = None;
-        if outgoing.phase == Phase::Closing {
-            self.shut_sending();
+        if backlog.is_empty() {
+            if outgoing.phase == Phase::Closing {
+                self.shut_sending(outgoing);
+            } else {
+                outgoing.backlog = None;
+            }
+        } else if progress && outgoing.phase == Phase::Open {
+            backlog.due_ms = self.context.clock.now_ms() + millis(self.context.write_timeout);
         }
-        Ok(Round::Done)
+    }
+
+    /// Does what time asks for: a browser that takes nothing for the write timeout is closed as
+    /// slow, one that does not take its close is reset. Whether the link has to be looked at again.
+    pub fn look(self: &Arc<Self>, now_ms: u64) -> bool {
+        let mut outgoing = self.outgoing.lock();
+        let due_ms = outgoing.backlog.as_ref().map(|backlog| backlog.due_ms);
+        match (outgoing.phase, due_ms) {
+            (Phase::Open, Some(due_ms)) if now_ms >= due_ms => {
+                self.context.metrics.slow_closes.inc();
+                self.close_locked(&mut outgoing, CloseCode::Slow);
+            }
+            (Phase::Closing | Phase::Closed, Some(due_ms)) if now_ms >= due_ms => {
+                self.abort_locked(&mut outgoing);
+            }
+            _ => {}
+        }
+        // What closes keeps its backlog to the end, for the time that stands in it.
+        outgoing.listed = outgoing.backlog.is_some();
+        outgoing.listed
+    }
+
+    /// Gives the browser so long from now, and sees to it that somebody looks.
+    pub(super) fn end_within(self: &Arc<Self>, outgoing: &mut Outgoing, patience: Duration) {
+        let backlog = outgoing.backlog.get_or_insert_with(|| self.new_backlog());
+        backlog.due_ms = self.context.clock.now_ms() + millis(patience);
+        if !std::mem::replace(&mut outgoing.listed, true) {
+            self.context.troubled.add(Arc::downgrade(self));
+        }
     }
 }

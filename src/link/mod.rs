@@ -1,32 +1,32 @@
 //! One browser's socket, shared by all who write to it: the only way bytes reach a browser.
 //!
-//! Anybody may write at any time from any task: the write goes to the kernel at once, under the
+//! Anybody may write at any time from any thread: the write goes to the kernel at once, under the
 //! link's own lock, and nobody is woken. Only what the kernel did not take is queued, bounded in
-//! bytes, and only then does a task exist that waits for room (`flush`). A link knows frames; it
-//! knows nothing of topics (`hub`), of what is said on it (`ws`), or of whether it is TLS or a
-//! plain socket above this file. Start reading at [`Link::send`].
+//! bytes; such a link is [`Troubled`], and the event loop comes back to it (`flush`). A link knows
+//! frames; it knows nothing of topics (`hub`) or of what is said on it (`ws`). Start reading at
+//! [`Link::send`].
 
 mod backlog;
 mod flush;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod troubled;
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use mio::net::TcpStream;
 use parking_lot::Mutex;
 use socket2::SockRef;
-use tokio::net::TcpStream;
-use tokio_util::task::TaskTracker;
 
 use self::backlog::Backlog;
 pub use self::slots::Slots;
+pub use self::troubled::Troubled;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::protocol::close::CloseCode;
@@ -43,17 +43,16 @@ pub struct LinkContext {
     pub clock: Clock,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// Where tasks are spawned, so that the end can wait for them.
-    pub tasks: TaskTracker,
+    /// The links that need somebody to come back to them.
+    pub troubled: Troubled,
 }
 
 /// One browser's socket.
 #[derive(Debug)]
 pub struct Link {
     stream: TcpStream,
+    place: u32,
     outgoing: Mutex<Outgoing>,
-    /// When anything last came from the browser, in milliseconds of the clock.
-    heard_ms: AtomicU64,
     context: Arc<LinkContext>,
 }
 
@@ -61,6 +60,8 @@ pub struct Link {
 #[derive(Debug)]
 struct Outgoing {
     phase: Phase,
+    /// Whether the link is among the troubled.
+    listed: bool,
     /// `None` while the kernel takes everything.
     backlog: Option<Box<Backlog>>,
 }
@@ -72,8 +73,10 @@ enum Phase {
     Corked,
     /// Everything is written at once.
     Open,
-    /// A close frame is written or queued; nothing else will be.
+    /// A close frame is queued, or what was queued is to be the last; nothing else will be.
     Closing,
+    /// Everything is written and our side shut. The browser has to end its own.
+    Closed,
     /// Nothing will be written any more.
     Ended,
 }
@@ -90,16 +93,12 @@ pub enum Sent {
 }
 
 impl Link {
-    /// Takes over a socket after its handshake. Nothing is written before [`Link::uncork`], so
-    /// that whoever publishes meanwhile cannot overtake the first frame.
-    pub fn corked(stream: TcpStream, context: Arc<LinkContext>) -> Arc<Self> {
-        let backlog = Some(Box::new(Backlog::new(Arc::clone(&context.metrics))));
-        Arc::new(Self {
-            stream,
-            outgoing: Mutex::new(Outgoing { phase: Phase::Corked, backlog }),
-            heard_ms: AtomicU64::new(context.clock.now_ms()),
-            context,
-        })
+    /// Takes over a socket after its handshake; `place` is where the event loop has it. Nothing is
+    /// written before [`Link::uncork`], so that whoever publishes meanwhile cannot overtake the
+    /// first frame.
+    pub fn corked(stream: TcpStream, place: u32, context: Arc<LinkContext>) -> Arc<Self> {
+        let outgoing = Outgoing { phase: Phase::Corked, listed: false, backlog: None };
+        Arc::new(Self { stream, place, outgoing: Mutex::new(outgoing), context })
     }
 
     /// Writes `first`, then what was sent meanwhile, and from now on everything at once.
@@ -127,7 +126,7 @@ impl Link {
         match outgoing.phase {
             Phase::Open => self.write(&mut outgoing, frames),
             Phase::Corked => self.queue(&mut outgoing, frames),
-            Phase::Closing | Phase::Ended => Sent::Refused,
+            Phase::Closing | Phase::Closed | Phase::Ended => Sent::Refused,
         }
     }
 
@@ -137,13 +136,15 @@ impl Link {
         self.close_locked(&mut self.outgoing.lock(), code);
     }
 
-    /// The browser has ended its side. What still waits for it is written if it takes that soon.
-    pub fn leave(self: &Arc<Self>) {
+    /// The browser has ended its side. Whether something waits that it may still take: then the
+    /// socket has to be kept, and [flushed](Link::flush), until [`Link::is_over`].
+    pub fn leave(self: &Arc<Self>) -> bool {
         let mut outgoing = self.outgoing.lock();
         if outgoing.phase < Phase::Closing && outgoing.backlog.is_some() {
             outgoing.phase = Phase::Closing;
-            self.reset_after(flush::PATIENCE);
+            self.end_within(&mut outgoing, flush::PATIENCE);
         }
+        outgoing.phase == Phase::Closing
     }
 
     /// Ends the link without another byte: the peer is gone or dead.
@@ -156,30 +157,23 @@ impl Link {
         self.outgoing.lock().phase >= Phase::Closing
     }
 
+    /// Whether nothing will be written any more.
+    pub fn is_over(&self) -> bool {
+        self.outgoing.lock().phase >= Phase::Closed
+    }
+
     /// Reads what has come into `buffer`; 0 is the browser's end.
     ///
     /// # Errors
     ///
     /// `WouldBlock` if nothing has come; others mean that the connection is lost.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.stream.try_read(buffer)?;
-        self.heard_ms.store(self.context.clock.now_ms(), Ordering::Relaxed);
-        Ok(count)
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.stream).read(buffer)
     }
 
-    /// Ready when [`Link::try_read`] is worth a call. One task at a time may wait here.
-    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(cx)
-    }
-
-    /// Milliseconds since anything came from the browser.
-    pub fn silent_ms(&self) -> u64 {
-        self.context.clock.now_ms().saturating_sub(self.heard_ms.load(Ordering::Relaxed))
-    }
-
-    /// The node's counts.
-    pub fn metrics(&self) -> &Metrics {
-        &self.context.metrics
+    /// Where the event loop has it.
+    pub fn place(&self) -> u32 {
+        self.place
     }
 
     /// Writes or queues, in phase `Open`.
@@ -187,12 +181,9 @@ impl Link {
         if outgoing.backlog.is_some() {
             return self.queue(outgoing, frames);
         }
-        match self.stream.try_write(frames) {
+        match self.write_now(frames) {
             Ok(count) if count == frames.len() => Sent::Written,
             Ok(count) => self.keep(outgoing, frames, count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.keep(outgoing, frames, 0)
-            }
             Err(_) => {
                 self.abort_locked(outgoing);
                 Sent::Refused
@@ -200,12 +191,29 @@ impl Link {
         }
     }
 
+    /// Writes until the kernel takes no more, so that it says when it has room again; how many
+    /// bytes it took.
+    fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut written = 0;
+        loop {
+            match (&self.stream).write(&bytes[written..]) {
+                Ok(count) => {
+                    written += count;
+                    if written == bytes.len() {
+                        return Ok(written);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Queues behind what waits already.
     fn queue(self: &Arc<Self>, outgoing: &mut Outgoing, frames: &Bytes) -> Sent {
         let context = &self.context;
-        let Some(backlog) = &mut outgoing.backlog else {
-            return Sent::Refused;
-        };
+        let backlog = outgoing.backlog.get_or_insert_with(|| self.new_backlog());
         if !backlog.is_empty() && backlog.cost() + frames.len() > context.backlog_bytes {
             context.metrics.slow_closes.inc();
             self.close_locked(outgoing, CloseCode::Slow);
@@ -215,15 +223,18 @@ impl Link {
         Sent::Queued
     }
 
-    /// Starts a backlog with what the kernel left of `frames`, and a task that waits for room.
+    /// Starts a backlog with what the kernel left of `frames`; it is written when there is room.
     fn keep(self: &Arc<Self>, outgoing: &mut Outgoing, frames: &Bytes, written: usize) -> Sent {
-        let context = &self.context;
-        context.metrics.flushes.inc();
-        let mut backlog = Box::new(Backlog::new(Arc::clone(&context.metrics)));
+        self.context.metrics.flushes.inc();
+        let mut backlog = self.new_backlog();
         backlog.push_from(frames.clone(), written);
         outgoing.backlog = Some(backlog);
-        context.tasks.spawn(flush::flush(Arc::clone(self)));
+        self.end_within(outgoing, self.context.write_timeout);
         Sent::Queued
+    }
+
+    fn new_backlog(&self) -> Box<Backlog> {
+        Box::new(Backlog::new(Arc::clone(&self.context.metrics)))
     }
 
     fn close_locked(self: &Arc<Self>, outgoing: &mut Outgoing, code: CloseCode) {
@@ -233,7 +244,6 @@ impl Link {
         let close = frame::close(code);
         match (&mut outgoing.backlog, outgoing.phase) {
             (Some(backlog), Phase::Open) => {
-                // The flush task is there and will find the close frame at the end.
                 if code == CloseCode::Slow {
                     backlog.keep_frame_under_way();
                 }
@@ -247,20 +257,14 @@ impl Link {
                 if outgoing.phase == Phase::Open {
                     outgoing.phase = Phase::Closing;
                     if outgoing.backlog.is_none() {
-                        self.shut_sending();
+                        self.shut_sending(outgoing);
                     }
                 }
             }
         }
-        if outgoing.phase == Phase::Closing {
-            self.reset_after(flush::patience(code));
+        if outgoing.phase != Phase::Ended {
+            self.end_within(outgoing, flush::patience(code));
         }
-    }
-
-    /// Sees to it that the link is gone after `patience`. Not tracked: the node's end need not wait
-    /// for patience to run out.
-    fn reset_after(self: &Arc<Self>, patience: Duration) {
-        tokio::spawn(flush::reset_later(Arc::downgrade(self), patience));
     }
 
     fn abort_locked(&self, outgoing: &mut Outgoing) {
@@ -268,14 +272,22 @@ impl Link {
         outgoing.backlog = None;
         let socket = SockRef::from(&self.stream);
         // Errors mean that the socket has ended already, which is what is wanted. Shutting wakes
-        // the session's task, and with no linger the kernel drops what was not taken.
+        // the event loop, and with no linger the kernel drops what was not taken.
         let _ = socket.set_linger(Some(Duration::ZERO));
         let _ = socket.shutdown(Shutdown::Both);
     }
 
     /// Ends our half of the connection; the browser sees the end right behind the close frame.
-    fn shut_sending(&self) {
+    fn shut_sending(&self, outgoing: &mut Outgoing) {
+        outgoing.phase = Phase::Closed;
         // An error means that the connection is gone already.
-        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+}
+
+/// For the event loop, which has to be told what to watch.
+impl AsRawFd for Link {
+    fn as_raw_fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
     }
 }

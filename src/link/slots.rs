@@ -19,12 +19,25 @@ impl<T> Default for Slots<T> {
 impl<T> Slots<T> {
     /// Takes `entry` in and returns its place.
     pub fn insert(&mut self, entry: T) -> u32 {
+        self.insert_with(|_| entry)
+    }
+
+    /// Takes in what `make` makes for a place, and returns the place.
+    pub fn insert_with(&mut self, make: impl FnOnce(u32) -> T) -> u32 {
         if let Some(place) = self.free.pop() {
-            self.entries[place as usize] = Some(entry);
+            self.entries[place as usize] = Some(make(place));
             return place;
         }
-        self.entries.push(Some(entry));
-        (self.entries.len() - 1) as u32 // A process cannot have four thousand million sockets.
+        let place = self.places();
+        self.entries.push(Some(make(place)));
+        place
+    }
+
+    /// Puts what `change` makes of the entry at `place` into its place.
+    pub fn replace_with(&mut self, place: u32, change: impl FnOnce(T) -> T) {
+        if let Some(slot) = self.entries.get_mut(place as usize) {
+            *slot = slot.take().map(change);
+        }
     }
 
     /// Takes the entry at `place` out.
@@ -37,6 +50,21 @@ impl<T> Slots<T> {
         Some(entry)
     }
 
+    /// The entry at `place`.
+    pub fn get(&self, place: u32) -> Option<&T> {
+        self.entries.get(place as usize)?.as_ref()
+    }
+
+    /// The entry at `place`.
+    pub fn get_mut(&mut self, place: u32) -> Option<&mut T> {
+        self.entries.get_mut(place as usize)?.as_mut()
+    }
+
+    /// How many places there are, free ones included.
+    pub fn places(&self) -> u32 {
+        self.entries.len() as u32 // A process cannot have four thousand million sockets.
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len() - self.free.len()
@@ -45,6 +73,11 @@ impl<T> Slots<T> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// All entries, in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().flatten()
     }
 
     /// The entries at the places from `from` to before `to`, and whether there are places after.

@@ -1,304 +1,288 @@
-//! From an accepted connection to an authenticated session, or to a refusal that arrives.
+//! From an accepted connection to an authenticated browser, or to a refusal that arrives.
 //!
-//! One task a connection, boxed, with a deadline on everything it waits for. When a browser is
-//! let in, its [`Session`] becomes a new and much smaller task and this one ends.
+//! Takes what comes, piece by piece, and says what is next ([`Next`]); reading, deadlines and the
+//! end are the event loop's. Writes go to the kernel at once: who has no room for the few hundred
+//! bytes that a handshake says is no browser.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use mio::net::TcpStream;
 use tracing::{debug, info};
 
+use super::WsContext;
 use super::request::{self, Head, Refusal, Target};
-use super::session::Session;
-use super::{WsContext, pages};
 use crate::broker::AuthError;
 use crate::client_addr::ClientAddr;
-use crate::link::Link;
 use crate::protocol::close::CloseCode;
-use crate::protocol::frame::{self, Decoder, Flow, FrameError, Incoming};
+use crate::protocol::frame::{self, Decoder, Flow, Incoming};
 use crate::protocol::message;
 
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 2048;
-
-/// How long a refused browser may take to end its side, so that what it was told is not lost to
-/// a reset.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// A connection that is not authenticated yet.
-struct Handshake {
+pub(super) struct Handshake {
     stream: TcpStream,
     peer: SocketAddr,
-    context: Arc<WsContext>,
-    /// What was read and not yet used.
-    unread: Vec<u8>,
+    stage: Stage,
 }
 
-/// A browser that asked for an upgrade to a registered topic.
+/// How far it has come.
+enum Stage {
+    /// A request's head has to come.
+    Request {
+        /// What has come of it.
+        unread: Vec<u8>,
+        /// Whether this is not the first.
+        answered: bool,
+    },
+    /// The connection is a WebSocket, and the auth frame has to come.
+    Auth(Box<Upgraded>),
+    /// Everything is said, and the peer has to end its side.
+    Ending,
+}
+
+/// A browser that asked for a registered topic.
 struct Upgraded {
     topic: String,
     client: ClientAddr,
+    decoder: Decoder,
+}
+
+/// What is next for a connection.
+pub(super) enum Next {
+    /// More has to come, in the time that it has.
+    Wait,
+    /// Another request has to come, in a time of its own.
+    WaitForRequest,
+    /// The auth frame has to come, in a time of its own.
+    WaitForAuth,
+    /// The peer has to end its side, in a time of its own: a socket closed with something unread
+    /// is reset, and a reset can overtake the last words.
+    WaitForEnd,
+    /// The browser may join.
+    Begin(Authenticated),
+    /// A page is asked for, by the bytes that have come.
+    Page(Vec<u8>),
+    /// The connection is over.
+    End,
 }
 
 /// A browser that may join.
-struct Authenticated {
-    user_id: i64,
+pub(super) struct Authenticated {
+    pub(super) topic: String,
+    pub(super) client: ClientAddr,
+    /// 0 for nobody in particular.
+    pub(super) user_id: i64,
     /// May hold what came behind the auth frame.
-    decoder: Decoder,
-    /// Answers to pings that came together with the auth frame.
-    pongs: BytesMut,
-}
-
-/// Why a connection ends before it is authenticated.
-enum Ending {
-    /// The peer is gone, or the connection has said all there is to say.
-    Silent,
-    /// No whole request in time.
-    RequestTimeout,
-    /// With a close frame.
-    Close(CloseCode),
-    /// With an error frame and a close frame.
-    Error(&'static str),
-}
-
-impl From<std::io::Error> for Ending {
-    fn from(_: std::io::Error) -> Self {
-        Self::Silent
-    }
-}
-
-impl From<FrameError> for Ending {
-    fn from(error: FrameError) -> Self {
-        Self::Close(error.close_code())
-    }
-}
-
-/// Serves a connection until it is a session of its own or has ended.
-pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, context: Arc<WsContext>) {
-    let mut handshake = Handshake { stream, peer, context, unread: Vec::new() };
-    let closing = handshake.context.shutdown.closing.clone();
-    let upgraded = tokio::select! {
-        upgraded = handshake.upgrade() => upgraded,
-        () = closing.cancelled() => return, // Not a WebSocket yet: there is nothing to say.
-    };
-    let ending = match upgraded {
-        Ok(Some(upgraded)) => {
-            let authenticated = tokio::select! {
-                authenticated = handshake.authenticate(&upgraded) => authenticated,
-                () = closing.cancelled() => Err(Ending::Close(CloseCode::GoingAway)),
-            };
-            match authenticated {
-                Ok(authenticated) => return handshake.begin(&upgraded, authenticated),
-                Err(ending) => ending,
-            }
-        }
-        Ok(None) => return handshake.serve_page().await,
-        Err(ending) => ending,
-    };
-    handshake.end(ending).await;
+    pub(super) decoder: Decoder,
+    /// Answers to pings that came together with the auth frame, and then that it may join.
+    pub(super) first: Bytes,
 }
 
 impl Handshake {
-    /// Answers requests until one asks for an upgrade that can be granted (`Some`), or for a page
-    /// (`None`).
-    async fn upgrade(&mut self) -> Result<Option<Upgraded>, Ending> {
-        let mut answered = false;
-        loop {
-            let patience = self.context.http.request_timeout;
-            let head = match timeout(patience, self.read_head()).await {
-                Ok(head) => head?,
-                Err(_) if answered && self.unread.is_empty() => return Err(Ending::Silent),
-                Err(_) => return Err(Ending::RequestTimeout),
-            };
-            let refusal = match head {
-                Ok(head) => match self.decide(&head) {
-                    Ok((topic, accept)) => {
-                        self.unread.drain(..head.size);
-                        self.write(&request::switching(&accept)).await?;
-                        return Ok(Some(Upgraded { topic, client: head.client }));
-                    }
-                    Err(Refusal::NotFound) if self.context.pages.is_some() => return Ok(None),
-                    Err(refusal) => {
-                        self.unread.drain(..head.size);
-                        debug!(client = %head.client, ?refusal, "request refused");
-                        if head.keep_alive {
-                            self.write(&refusal.response(true, head.is_head)).await?;
-                            answered = true;
-                            continue;
-                        }
-                        refusal.response(false, head.is_head)
-                    }
-                },
-                Err(refusal) => refusal.response(false, false),
-            };
-            self.write(&refusal).await?;
-            self.linger().await;
-            return Err(Ending::Silent);
-        }
+    /// A connection from which nothing has come.
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+        let stage = Stage::Request { unread: Vec::new(), answered: false };
+        Self { stream, peer, stage }
     }
 
-    /// What becomes of a request: the topic and the accept key, or a refusal.
-    fn decide(&self, head: &Head) -> Result<(String, String), Refusal> {
-        let Target::WebSocket { topic, upgrade } = &head.target else {
-            return Err(Refusal::NotFound);
-        };
-        let topic = topic.as_ref().ok_or(Refusal::MissingTopic)?;
-        let topic = std::str::from_utf8(topic).map_err(|_| Refusal::UnknownTopic)?;
-        self.context.broker.lookup(topic).ok_or(Refusal::UnknownTopic)?;
-        Ok((topic.to_owned(), upgrade.clone()?))
+    /// The socket, for what comes after the handshake.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
-    async fn read_head(&mut self) -> Result<Result<Head, Refusal>, Ending> {
-        let mut looked_at = 0;
-        loop {
-            // Looking at every byte's arrival would cost the square of a head that trickles in.
-            if looked_at == 0 || self.unread[looked_at..].contains(&b'\n') {
-                let trusted = &self.context.http.trusted_proxies;
-                match request::read(&self.unread, self.peer.ip(), trusted) {
-                    Ok(Some(head)) => return Ok(Ok(head)),
-                    Ok(None) => {}
-                    Err(refusal) => return Ok(Err(refusal)),
-                }
-                looked_at = self.unread.len();
-            } else if self.unread.len() > request::MAX_HEAD_BYTES {
-                return Ok(Err(Refusal::TooLarge));
-            }
-            self.read_more().await?;
-        }
+    /// Reads what has come into `buffer`; 0 is the peer's end.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
     }
 
-    /// Waits for the auth frame and judges it; answers pings meanwhile.
-    async fn authenticate(&mut self, upgraded: &Upgraded) -> Result<Authenticated, Ending> {
-        let deadline = Instant::now() + self.context.session.auth_timeout;
-        let mut decoder = Decoder::default();
-        loop {
-            let mut pongs = BytesMut::new();
-            let mut first = None;
-            decoder.feed(&mut std::mem::take(&mut self.unread), |incoming| {
-                match incoming {
-                    Incoming::Message(text) => {
-                        first = Some(Ok(message::read_auth(text).map(|t| t.into_owned())));
-                    }
-                    Incoming::Close(code) => first = Some(Err(Ending::Close(code))),
-                    Incoming::Ping(payload) => pongs.extend_from_slice(&frame::pong(payload)),
-                    Incoming::Pong => {}
+    /// Takes what has come. `input` is used up.
+    pub(super) fn take(&mut self, input: &mut [u8], context: &WsContext) -> Next {
+        match &mut self.stage {
+            Stage::Ending => Next::Wait, // What it still says does not matter.
+            Stage::Auth(_) => self.authenticate(input, context),
+            Stage::Request { unread, .. } if unread.is_empty() => self.request(input, context),
+            Stage::Request { unread, .. } => {
+                unread.extend_from_slice(input);
+                // To read at every byte's arrival would cost the square of a head that trickles in.
+                if !input.contains(&b'\n') && unread.len() <= request::MAX_HEAD_BYTES {
+                    return Next::Wait;
                 }
-                if first.is_some() { Flow::Break(()) } else { Flow::Continue(()) }
-            })?;
-            if let Some(first) = first {
-                let user_id = self.judge(upgraded, first?.as_deref())?;
-                return Ok(Authenticated { user_id, decoder, pongs });
-            }
-            let next = async {
-                self.write(&pongs).await?;
-                self.read_more().await
-            };
-            match timeout_at(deadline, next).await {
-                Ok(read) => read?,
-                Err(_) => {
-                    self.context.metrics.auth_timeouts.inc();
-                    info!(topic = upgraded.topic, client = %upgraded.client, "login timed out");
-                    return Err(Ending::Close(CloseCode::AuthTimeout));
-                }
+                let mut whole = std::mem::take(unread);
+                self.request(&mut whole, context)
             }
         }
     }
 
-    fn judge(&self, upgraded: &Upgraded, token: Option<&str>) -> Result<i64, Ending> {
-        let Upgraded { topic, client } = upgraded;
-        let result = match token {
-            Some(token) => self.context.broker.authorize(topic, token),
-            None => Err(AuthError::NoAuthFrame),
-        };
-        result.map_err(|reason| {
-            info!(topic, %client, %reason, "login refused");
-            self.context.metrics.auth_failures.inc();
-            Ending::Error(match reason {
-                AuthError::NoAuthFrame | AuthError::NoToken => message::AUTH_REQUIRED,
-                AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,
-            })
-        })
-    }
-
-    /// Lets the browser in: subscribed first, told after, so that nothing published after
-    /// `auth_ok` is missed and nothing overtakes it.
-    fn begin(self, upgraded: &Upgraded, authenticated: Authenticated) {
-        let Self { stream, context, .. } = self;
-        let Authenticated { user_id, decoder, mut pongs } = authenticated;
-        let link = Link::corked(stream, Arc::clone(&context.links));
-        let subscription = context.broker.subscribe(&upgraded.topic, user_id, Arc::clone(&link));
-        let tasks = context.shutdown.sessions.clone();
-        pongs.extend_from_slice(&frame::text(&[message::AUTH_OK]));
-        link.uncork(&pongs.freeze());
-        let closing = context.shutdown.closing.clone();
-        let session =
-            Session::new(Arc::clone(&link), subscription, decoder, upgraded.client, context);
-        if closing.is_cancelled() {
-            link.close(CloseCode::GoingAway); // It may have come too late for `Sessions::close_all`.
-        }
-        tasks.spawn(session);
-    }
-
-    /// Says the last words and waits a little until the browser has them.
-    async fn end(mut self, ending: Ending) {
-        let last_words = match ending {
-            Ending::Silent => return,
-            Ending::RequestTimeout => {
-                self.context.metrics.http_timeouts.inc();
+    /// The time it had is over.
+    pub(super) fn time_out(&mut self, context: &WsContext) -> Next {
+        match &self.stage {
+            Stage::Request { unread, answered: true } if unread.is_empty() => Next::End,
+            Stage::Request { .. } => {
+                context.metrics.http_timeouts.inc();
                 debug!(client = %self.peer.ip(), "request timed out");
-                return;
+                Next::End
             }
-            Ending::Close(code) => frame::close(code),
-            Ending::Error(error) => {
-                let frames = [frame::text(&[error]), frame::close(CloseCode::Policy)];
-                Bytes::from(frames.concat())
+            Stage::Auth(upgraded) => {
+                context.metrics.auth_timeouts.inc();
+                info!(topic = upgraded.topic, client = %upgraded.client, "login timed out");
+                self.end_with(&frame::close(CloseCode::AuthTimeout))
             }
+            Stage::Ending => Next::End,
+        }
+    }
+
+    /// The node ends.
+    pub(super) fn go_away(&mut self) -> Next {
+        match self.stage {
+            Stage::Auth(_) => self.end_with(&frame::close(CloseCode::GoingAway)),
+            Stage::Request { .. } => Next::End, // Not a WebSocket: there is nothing to say.
+            Stage::Ending => Next::Wait,
+        }
+    }
+
+    /// Answers requests until one asks for an upgrade that can be granted, or for a page.
+    fn request(&mut self, input: &mut [u8], context: &WsContext) -> Next {
+        let mut input = input;
+        let mut next = Next::Wait;
+        loop {
+            if input.is_empty() {
+                return next;
+            }
+            let head = match request::read(input, self.peer.ip(), &context.http.trusted_proxies) {
+                Ok(Some(head)) => head,
+                Ok(None) => {
+                    if let Stage::Request { unread, .. } = &mut self.stage {
+                        *unread = input.to_vec();
+                    }
+                    return next;
+                }
+                Err(refusal) => return self.end_with(&refusal.response(false, false)),
+            };
+            let refusal = match decide(&head, context) {
+                Ok((topic, accept)) => {
+                    let decoder = Decoder::default();
+                    let upgraded = Upgraded { topic, client: head.client, decoder };
+                    self.stage = Stage::Auth(Box::new(upgraded));
+                    if self.write(&request::switching(&accept)).is_err() {
+                        return Next::End;
+                    }
+                    return match &mut input[head.size..] {
+                        [] => Next::WaitForAuth,
+                        rest => match self.authenticate(rest, context) {
+                            Next::Wait => Next::WaitForAuth,
+                            next => next,
+                        },
+                    };
+                }
+                Err(Refusal::NotFound) if context.pages.is_some() => {
+                    return Next::Page(input.to_vec());
+                }
+                Err(refusal) => refusal,
+            };
+            debug!(client = %head.client, ?refusal, "request refused");
+            let response = refusal.response(head.keep_alive, head.is_head);
+            if !head.keep_alive {
+                return self.end_with(&response);
+            }
+            if self.write(&response).is_err() {
+                return Next::End;
+            }
+            if let Stage::Request { answered, .. } = &mut self.stage {
+                *answered = true;
+            }
+            next = Next::WaitForRequest;
+            input = &mut input[head.size..];
+        }
+    }
+
+    /// Looks for the auth frame and judges it; answers pings meanwhile.
+    fn authenticate(&mut self, input: &mut [u8], context: &WsContext) -> Next {
+        let Stage::Auth(upgraded) = &mut self.stage else {
+            return Next::Wait;
         };
-        if self.write(&last_words).await.is_ok() {
-            self.linger().await;
-        }
-    }
-
-    /// Ends our side and takes what still comes, until the peer ends its side: a socket closed
-    /// with something unread is reset, and a reset can overtake the last words.
-    async fn linger(&mut self) {
-        if self.stream.shutdown().await.is_err() {
-            return;
-        }
-        let mut scratch = vec![0; READ_BYTES]; // Not in the future, which every handshake pays for.
-        let until_end =
-            async { while self.stream.read(&mut scratch).await.is_ok_and(|count| count > 0) {} };
-        let _ = timeout(PATIENCE, until_end).await; // Long enough.
-    }
-
-    async fn serve_page(self) {
-        if let Some(pages) = &self.context.pages {
-            pages::serve(self.stream, self.unread, pages, self.context.http.request_timeout).await;
-        }
-    }
-
-    async fn read_more(&mut self) -> Result<(), Ending> {
-        self.stream.readable().await?;
-        let mut scratch = [0; READ_BYTES];
-        match self.stream.try_read(&mut scratch) {
-            Ok(0) => Err(Ending::Silent),
-            Ok(count) => {
-                self.unread.extend_from_slice(&scratch[..count]);
-                Ok(())
+        let mut pongs = BytesMut::new();
+        let mut first = None;
+        let fed = upgraded.decoder.feed(input, |incoming| {
+            match incoming {
+                Incoming::Message(text) => {
+                    first = Some(Ok(message::read_auth(text).map(|token| token.into_owned())));
+                }
+                Incoming::Close(code) => first = Some(Err(code)),
+                Incoming::Ping(payload) => pongs.extend_from_slice(&frame::pong(payload)),
+                Incoming::Pong => {}
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error.into()),
+            if first.is_some() { Flow::Break(()) } else { Flow::Continue(()) }
+        });
+        if let Err(error) = fed {
+            return self.end_with(&frame::close(error.close_code()));
+        }
+        match first {
+            None if pongs.is_empty() => Next::Wait,
+            None => match self.write(&pongs) {
+                Ok(()) => Next::Wait,
+                Err(_) => Next::End,
+            },
+            Some(Err(code)) => self.end_with(&frame::close(code)),
+            Some(Ok(token)) => match judge(upgraded, token.as_deref(), context) {
+                Ok(user_id) => {
+                    pongs.extend_from_slice(&frame::text(&[message::AUTH_OK]));
+                    Next::Begin(Authenticated {
+                        topic: std::mem::take(&mut upgraded.topic),
+                        client: upgraded.client,
+                        user_id,
+                        decoder: std::mem::take(&mut upgraded.decoder),
+                        first: pongs.freeze(),
+                    })
+                }
+                Err(error) => {
+                    let frames = [frame::text(&[error]), frame::close(CloseCode::Policy)];
+                    self.end_with(&frames.concat())
+                }
+            },
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), Ending> {
-        let patience = self.context.session.write_timeout;
-        timeout(patience, self.stream.write_all(bytes)).await.map_err(|_| Ending::Silent)??;
-        Ok(())
+    /// Says the last words and ends our side.
+    fn end_with(&mut self, last_words: &[u8]) -> Next {
+        self.stage = Stage::Ending;
+        let said = self.write(last_words).and_then(|()| self.stream.shutdown(Shutdown::Write));
+        if said.is_ok() { Next::WaitForEnd } else { Next::End }
     }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+}
+
+/// What becomes of a request: the topic and the accept key, or a refusal.
+fn decide(head: &Head, context: &WsContext) -> Result<(String, String), Refusal> {
+    let Target::WebSocket { topic, upgrade } = &head.target else {
+        return Err(Refusal::NotFound);
+    };
+    let topic = topic.as_ref().ok_or(Refusal::MissingTopic)?;
+    let topic = std::str::from_utf8(topic).map_err(|_| Refusal::UnknownTopic)?;
+    context.broker.lookup(topic).ok_or(Refusal::UnknownTopic)?;
+    Ok((topic.to_owned(), upgrade.clone()?))
+}
+
+/// The user of a browser that may join, or what it is told.
+fn judge(
+    upgraded: &Upgraded,
+    token: Option<&str>,
+    context: &WsContext,
+) -> Result<i64, &'static str> {
+    let Upgraded { topic, client, .. } = upgraded;
+    let result = match token {
+        Some(token) => context.broker.authorize(topic, token),
+        None => Err(AuthError::NoAuthFrame),
+    };
+    result.map_err(|reason| {
+        info!(topic, %client, %reason, "login refused");
+        context.metrics.auth_failures.inc();
+        match reason {
+            AuthError::NoAuthFrame | AuthError::NoToken => message::AUTH_REQUIRED,
+            AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,
+        }
+    })
 }

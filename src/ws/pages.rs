@@ -22,7 +22,15 @@ pub type Pages = Arc<dyn Fn(Request<Incoming>) -> Page + Send + Sync>;
 
 /// Serves the one request that begins with the bytes in `begun`, then ends the connection, so
 /// that the next request on it cannot be an upgrade that hyper would have to hand back.
-pub(super) async fn serve(stream: TcpStream, begun: Vec<u8>, pages: &Pages, timeout: Duration) {
+pub(super) async fn serve(
+    stream: std::net::TcpStream,
+    begun: Vec<u8>,
+    pages: &Pages,
+    timeout: Duration,
+) {
+    let Ok(stream) = TcpStream::from_std(stream) else {
+        return; // The system has no room for one more.
+    };
     let (reader, writer) = stream.into_split();
     let io = TokioIo::new(tokio::io::join(Cursor::new(begun).chain(reader), writer));
     let service = service_fn(|request| {

@@ -1,109 +1,84 @@
-//! One authenticated browser: reads what it sends, until it leaves.
+//! One authenticated browser: does what it asks for, until it leaves.
 //!
 //! What is published to it does not pass here: the hub writes to its [`Link`] directly. So this
-//! task runs only when the browser itself says something, and while it waits it owns no buffer:
-//! what comes is read into one that the thread keeps for all of them.
+//! runs only when the browser itself says something.
 
-use std::cell::RefCell;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tracing::debug;
 
 use super::WsContext;
-use super::sessions::Seat;
 use crate::broker::StatusDetail;
 use crate::client_addr::ClientAddr;
 use crate::hub::Subscription;
 use crate::link::Link;
+use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
 use crate::protocol::message;
 
 /// Least time between two answers of the status feed to one socket.
 const STATUS_PAUSE_MS: u64 = 700;
 
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 16 * 1024;
-
-/// Reads after which other tasks have their turn: a browser that floods holds nobody up.
-const READS_IN_A_ROW: usize = 4;
-
-thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
-}
-
-/// The task of one browser; ends when the browser is gone.
+/// A browser that was let in; dropping it leaves the topic.
 pub(super) struct Session {
     link: Arc<Link>,
     decoder: Decoder,
     /// `None` once the connection is ending.
     subscription: Option<Subscription>,
-    context: Arc<WsContext>,
-    /// When the status feed last answered, in milliseconds of the clock.
-    status_at_ms: Option<u64>,
-    seat: Seat,
+    /// The number of the connection on this node.
+    id: u64,
+    /// When anything last came, in milliseconds of the clock.
+    heard_ms: u64,
+    /// From when the status feed answers again, in milliseconds of the clock.
+    status_from_ms: u64,
     client: ClientAddr,
 }
 
-/// Whether to go on reading.
-#[derive(PartialEq, Eq)]
-enum Step {
-    Go,
-    End,
-}
-
 impl Session {
-    /// Takes over `link`; `decoder` may hold what came behind the auth frame.
+    /// A session on `link`; `decoder` may hold what came behind the auth frame.
     pub(super) fn new(
         link: Arc<Link>,
         subscription: Subscription,
         decoder: Decoder,
+        id: u64,
         client: ClientAddr,
-        context: Arc<WsContext>,
+        now_ms: u64,
     ) -> Self {
-        let seat = context.sessions.enter(Arc::clone(&link));
-        debug!(topic = subscription.topic().as_str(), session = seat.id(), %client, "session began");
+        debug!(topic = subscription.topic().as_str(), session = id, %client, "session began");
         let subscription = Some(subscription);
-        let mut session =
-            Self { link, decoder, subscription, context, status_at_ms: None, seat, client };
-        if !session.decoder.is_idle() {
-            session.handle(&mut []);
-        }
-        session
+        Self { link, decoder, subscription, id, heard_ms: now_ms, status_from_ms: 0, client }
     }
 
-    /// Reads once.
-    fn read(&mut self, scratch: &mut [u8]) -> Step {
-        match self.link.try_read(scratch) {
-            Ok(0) => Step::End,
-            Ok(count) => {
-                self.handle(&mut scratch[..count]);
-                Step::Go
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Step::Go,
-            Err(_) => Step::End,
-        }
+    /// The browser's socket.
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// Milliseconds since anything came from the browser.
+    pub(super) fn silent_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.heard_ms)
+    }
+
+    /// Tells the browser why it is to go, behind what waits for it.
+    pub(super) fn close(&mut self, code: CloseCode) {
+        self.link.close(code);
     }
 
     /// Does what the frames in `input` ask for. On an ending connection they are only taken, so
     /// that the close frame is not lost to a reset.
-    fn handle(&mut self, input: &mut [u8]) {
+    pub(super) fn take(&mut self, input: &mut [u8], context: &WsContext, now_ms: u64) {
+        self.heard_ms = now_ms;
         if self.link.is_closing() {
             self.subscription = None;
             return;
         }
-        let Self { link, decoder, subscription, context, status_at_ms, .. } = self;
-        let is_status_feed = subscription.as_ref().is_some_and(|s| s.topic().is_status());
-        let (mut pongs, mut closed) = (BytesMut::new(), None);
-        let result = decoder.feed(input, |incoming| {
+        let is_status_feed = self.subscription.as_ref().is_some_and(|s| s.topic().is_status());
+        let (mut pongs, mut closed, mut asked) = (BytesMut::new(), None, false);
+        let result = self.decoder.feed(input, |incoming| {
             match incoming {
                 Incoming::Message(text) => {
-                    if is_status_feed && message::is_status_request(text) {
-                        answer_status(link, context, status_at_ms);
-                    }
+                    asked |= is_status_feed && message::is_status_request(text);
                 }
                 Incoming::Ping(payload) => {
                     pongs.extend_from_slice(&frame::pong(payload));
@@ -116,52 +91,28 @@ impl Session {
             }
             Flow::Continue(())
         });
+        if asked && now_ms >= self.status_from_ms {
+            self.status_from_ms = now_ms + STATUS_PAUSE_MS;
+            let detail = StatusDetail { uptime_seconds: true, ..StatusDetail::default() };
+            self.link.send(&message::status_frame(&context.broker.status(detail)));
+        }
         if !pongs.is_empty() {
-            link.send(&pongs.freeze()); // All in one: a flood of pings is not one of system calls.
+            self.link.send(&pongs.freeze()); // All in one: a flood is not one of system calls.
         }
         if let Some(code) = closed {
-            link.close(code);
-            *subscription = None;
+            self.link.close(code);
+            self.subscription = None;
         }
         if let Err(error) = result {
-            debug!(session = self.seat.id(), client = %self.client, %error, "browser refused");
+            debug!(session = self.id, client = %self.client, %error, "browser refused");
             self.link.close(error.close_code());
             self.subscription = None;
         }
     }
 }
 
-fn answer_status(link: &Arc<Link>, context: &WsContext, status_at_ms: &mut Option<u64>) {
-    let now_ms = context.links.clock.now_ms();
-    if status_at_ms.is_some_and(|at| now_ms < at + STATUS_PAUSE_MS) {
-        return;
-    }
-    *status_at_ms = Some(now_ms);
-    let detail = StatusDetail { uptime_seconds: true, ..StatusDetail::default() };
-    link.send(&message::status_frame(&context.broker.status(detail)));
-}
-
-impl Future for Session {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.context.metrics.session_wakeups.inc();
-        for _ in 0..READS_IN_A_ROW {
-            if ready!(self.link.poll_read_ready(cx)).is_err() {
-                return Poll::Ready(());
-            }
-            if SCRATCH.with_borrow_mut(|scratch| self.read(scratch)) == Step::End {
-                return Poll::Ready(());
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
 impl Drop for Session {
     fn drop(&mut self) {
-        self.link.leave();
-        debug!(session = self.seat.id(), client = %self.client, "session ended");
+        debug!(session = self.id, client = %self.client, "session ended");
     }
 }

@@ -182,3 +182,30 @@ async fn one_reader_that_never_reads_costs_the_others_nothing_and_memory_stays_b
     worker.wait_for_no_backlog();
     drop(stalled);
 }
+
+#[test]
+fn a_list_that_several_threads_give_out_gets_every_frame_in_order() {
+    const LONG: usize = 9000;
+    const PUBLISHES: usize = 30;
+    let _alone = alone();
+    let worker = Worker::with("threads: 4\n");
+    assert_eq!(worker.threads_named("worker"), 4);
+    worker.register("a");
+    let mut sockets: Vec<Socket> = (0..LONG).map(|_| worker.subscribe("a")).collect();
+
+    let requests: Vec<u8> =
+        (0..PUBLISHES).flat_map(|n| worker.publish_request("a", &n.to_string())).collect();
+    let mut publisher = worker.internal();
+    publisher.send(&requests);
+    for _ in 0..PUBLISHES {
+        publisher.answer().assert_ok();
+    }
+
+    for socket in &mut sockets {
+        for n in 0..PUBLISHES {
+            assert_eq!(socket.next_push(), n.to_string());
+        }
+    }
+    let pushes = LONG * PUBLISHES;
+    worker.wait_for_counter("deliveries", pushes as u64);
+}

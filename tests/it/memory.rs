@@ -6,7 +6,7 @@ use crate::support::{Socket, Worker, alone};
 
 const SOCKETS: usize = 10_000;
 /// Bytes of RSS that an idle, authenticated socket may cost.
-const BUDGET: u64 = 1500;
+const BUDGET: u64 = 300;
 
 /// Authenticated sockets, opened by four threads.
 fn open(worker: &Worker, count: usize) -> Vec<Socket> {
@@ -18,7 +18,7 @@ fn open(worker: &Worker, count: usize) -> Vec<Socket> {
 }
 
 #[test]
-fn an_idle_authenticated_socket_costs_at_most_1500_bytes() {
+fn an_idle_authenticated_socket_costs_at_most_300_bytes() {
     let _alone = alone();
     let worker = Worker::start();
     worker.register("session.42");

@@ -13,9 +13,6 @@ use crate::bench::target::Target;
 /// Passing sockets that are in at the same time.
 const STAY: u64 = 64;
 
-/// Those, and as many that are on their way out.
-pub const FURTHER_SOCKETS: usize = 2 * STAY as usize;
-
 /// How long no socket may come or go before the rest is given up.
 const PATIENCE: Duration = Duration::from_secs(40);
 

@@ -113,17 +113,6 @@ impl Name {
         }
     }
 
-    /// Sockets that it opens beside those of its load, for a few moments.
-    pub fn further_sockets(self) -> usize {
-        match self {
-            Self::Neighbours => neighbours::FURTHER_SOCKETS,
-            Self::Churn => churn::FURTHER_SOCKETS,
-            Self::Idle | Self::Fanout | Self::Burst | Self::Topics | Self::Publish | Self::Slow => {
-                0
-            }
-        }
-    }
-
     /// Whether the floor does the same, so that there is something to compare with. It knows no
     /// pings and closes nobody as slow.
     pub fn has_floor(self) -> bool {

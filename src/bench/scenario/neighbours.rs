@@ -30,9 +30,6 @@ const SMALL_RATE: f64 = 150.0;
 /// Sockets that come later, all at once.
 const LATER_SOCKETS: usize = 1_000;
 
-/// All but those of the large topic.
-pub const FURTHER_SOCKETS: usize = SMALL_SOCKETS + LATER_SOCKETS;
-
 /// Pings in all: so many over each socket of the small topic, after such a pause.
 const PING_ROUNDS: u64 = 100;
 const PING_PAUSE: Duration = Duration::from_millis(10);

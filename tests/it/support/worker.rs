@@ -116,6 +116,15 @@ impl Worker {
         self.child.id()
     }
 
+    /// How many of its threads are called `name`.
+    pub fn threads_named(&self, name: &str) -> usize {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let names = threads.map(|thread| {
+            fs::read_to_string(thread.unwrap().path().join("comm")).unwrap_or_default()
+        });
+        names.filter(|found| found.trim_end() == name).count()
+    }
+
     /// A connection to the internal port.
     pub fn internal(&self) -> Http {
         Http::connect(self.internal)

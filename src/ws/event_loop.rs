@@ -1,0 +1,564 @@
+//! The thread that serves all sockets of the public port.
+//!
+//! An epoll set of its own instead of a task per socket: an idle browser costs its entry in a
+//! table, its session and its link, some 200 bytes in all. This thread accepts, reads, and comes
+//! back to links in trouble. What is published is not its business: the hub's drainers write to
+//! the links themselves. Start reading at [`EventLoop::run`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::handshake::{Authenticated, Handshake, Next};
+use super::session::Session;
+use super::watch::{Deadlines, Rounds};
+use super::{WsContext, pages};
+use crate::clock::millis;
+use crate::link::{Link, Slots};
+use crate::listener::{self, Listener, Seldom};
+use crate::protocol::close::CloseCode;
+use crate::protocol::frame;
+
+/// The listening socket among the events; places in the table are all below.
+const LISTENER: Token = Token(usize::MAX);
+
+/// Somebody wakes the loop.
+const WAKER: Token = Token(usize::MAX - 1);
+
+/// Events that are taken at a time.
+const EVENTS: usize = 512;
+
+/// Connections that are accepted before others have their turn.
+const ACCEPTS: usize = 64;
+
+/// Bytes that are read at a time, into one buffer for all sockets.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Reads after which others have their turn: a browser that floods holds nobody up.
+const READS_IN_A_ROW: usize = 4;
+
+/// Browsers that are pinged or looked at before others have their turn.
+const LOOKS_IN_A_ROW: usize = 64;
+
+/// Time between two looks at the links in trouble, in milliseconds.
+const TROUBLE_MS: u64 = 50;
+
+/// Pause after an accept that failed for lack of something, such as open files, in milliseconds.
+const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// How long a refused browser may take to end its side.
+const END_PATIENCE_MS: u64 = 2000;
+
+/// What a browser is told that cannot be taken, whatever it asks for.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
+    Connection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// What the loop was told.
+const GO: u8 = 0;
+/// Accept no more.
+const STOP: u8 = 1;
+/// Tell every browser, and end when all are gone.
+const CLOSE: u8 = 2;
+/// End now.
+const QUIT: u8 = 3;
+
+/// The event loop of the public port, before it runs.
+pub struct EventLoop {
+    poll: Poll,
+    waker: Arc<Waker>,
+    listener: TcpListener,
+}
+
+/// The event loop while it runs; dropping it ends the loop.
+pub struct Running {
+    orders: Arc<Orders>,
+    ended: CancellationToken,
+}
+
+/// How others talk to the loop.
+struct Orders {
+    given: AtomicU8,
+    waker: Arc<Waker>,
+}
+
+/// One connection.
+enum Connection {
+    /// It is not let in yet.
+    New(Box<NewConnection>),
+    /// It is a browser that was let in.
+    Session(Box<Session>),
+    /// The browser has ended its side and still takes what waits for it.
+    Leaving(Arc<Link>),
+}
+
+struct NewConnection {
+    handshake: Handshake,
+    /// Its key among the deadlines.
+    deadline: u32,
+}
+
+/// Whether a connection may have sent more than was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Perhaps,
+    No,
+}
+
+/// What the thread owns.
+struct Port {
+    poll: Poll,
+    /// `None` once no more connections are accepted.
+    listener: Option<TcpListener>,
+    context: WsContext,
+    runtime: Handle,
+    connections: Slots<Connection>,
+    /// Connections so far.
+    begun: u64,
+    deadlines: Deadlines,
+    rounds: Rounds,
+    /// Links in trouble, and when to look at them.
+    troubled: Vec<Weak<Link>>,
+    troubled_ms: u64,
+    /// Places that may have more to read although no event will say so.
+    again: Vec<u32>,
+    /// Whether connections may wait to be accepted, and from when.
+    accept_from_ms: Option<u64>,
+    failing: Seldom,
+    full: Seldom,
+    closing: bool,
+    /// The time of this turn.
+    now_ms: u64,
+    scratch: Box<[u8]>,
+}
+
+impl EventLoop {
+    /// An event loop that will serve what comes to `listener`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: no more files.
+    pub fn new(listener: Listener) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let mut listener = TcpListener::from_std(listener.into_std());
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        Ok(Self { poll, waker, listener })
+    }
+
+    /// What wakes the loop, for links in trouble.
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Serves on a thread of its own. Needs a runtime, for pages.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: no more threads.
+    pub fn run(self, context: WsContext) -> io::Result<Running> {
+        let Self { poll, waker, listener } = self;
+        let orders = Arc::new(Orders { given: AtomicU8::new(GO), waker });
+        let ended = CancellationToken::new();
+        let tell_ended = ended.clone().drop_guard(); // Whatever the end is, also a panic.
+        let now_ms = context.links.clock.now_ms();
+        let port = Port {
+            poll,
+            listener: Some(listener),
+            runtime: Handle::current(),
+            connections: Slots::default(),
+            begun: 0,
+            deadlines: Deadlines::default(),
+            rounds: Rounds::new(context.session, now_ms),
+            troubled: Vec::new(),
+            troubled_ms: 0,
+            again: Vec::new(),
+            accept_from_ms: None,
+            failing: Seldom::default(),
+            full: Seldom::default(),
+            closing: false,
+            now_ms,
+            scratch: vec![0; READ_BYTES].into(),
+            context,
+        };
+        let taken = Arc::clone(&orders);
+        thread::Builder::new().name("sockets".to_owned()).spawn(move || {
+            port.serve(&taken);
+            drop(tell_ended);
+        })?;
+        Ok(Running { orders, ended })
+    }
+}
+
+impl Running {
+    /// Accepts no more connections.
+    pub fn stop_accepting(&self) {
+        self.orders.give(STOP);
+    }
+
+    /// Tells every browser that the node is shutting down. The loop ends when all are gone.
+    pub fn close_all(&self) {
+        self.orders.give(CLOSE);
+    }
+
+    /// Returns when the loop has ended. Cancel-safe.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.orders.give(QUIT);
+    }
+}
+
+impl Orders {
+    fn give(&self, order: u8) {
+        self.given.fetch_max(order, Ordering::AcqRel);
+        let _ = self.waker.wake(); // Fails only if it is awake.
+    }
+}
+
+impl Port {
+    /// Serves until told to end.
+    fn serve(mut self, orders: &Orders) {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            match self.poll.poll(&mut events, self.patience()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    error!(%error, "browsers cannot be served any more");
+                    return;
+                }
+            }
+            self.now_ms = self.context.links.clock.now_ms();
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.accept_from_ms = Some(self.now_ms),
+                    WAKER => {}
+                    Token(place) => self.handle(place as u32, event),
+                }
+            }
+            let given = orders.given.load(Ordering::Acquire);
+            if given == QUIT || (self.closing && self.connections.is_empty()) {
+                return;
+            }
+            self.obey(given);
+            self.accept();
+            for place in std::mem::take(&mut self.again) {
+                self.read(place, Rest::Perhaps);
+            }
+            self.see_to_trouble();
+            for place in self.deadlines.due(self.now_ms) {
+                self.time_out(place);
+            }
+            self.keep_alive();
+        }
+    }
+
+    /// How long to wait for events.
+    fn patience(&self) -> Option<Duration> {
+        if !self.again.is_empty() || (self.closing && self.connections.is_empty()) {
+            return Some(Duration::ZERO);
+        }
+        let trouble = (!self.troubled.is_empty()).then_some(self.troubled_ms);
+        let times = [self.accept_from_ms, trouble, self.deadlines.look_ms()];
+        let next_ms = times.into_iter().flatten().fold(self.rounds.next_ms(), u64::min);
+        let now_ms = self.context.links.clock.now_ms();
+        Some(Duration::from_millis(next_ms.saturating_sub(now_ms)))
+    }
+
+    fn obey(&mut self, given: u8) {
+        if given >= STOP && self.listener.take().is_some() {
+            self.accept_from_ms = None;
+        }
+        if given >= CLOSE && !self.closing {
+            self.closing = true;
+            for place in 0..self.connections.places() {
+                let next = match self.connections.get_mut(place) {
+                    Some(Connection::New(new)) => new.handshake.go_away(),
+                    Some(Connection::Session(session)) => {
+                        session.close(CloseCode::GoingAway);
+                        continue;
+                    }
+                    Some(Connection::Leaving(_)) | None => continue,
+                };
+                self.go_on(place, next);
+            }
+        }
+    }
+
+    /// Accepts what waits, as far as it is its turn.
+    fn accept(&mut self) {
+        if self.accept_from_ms.is_none_or(|from_ms| self.now_ms < from_ms) {
+            return;
+        }
+        for _ in 0..ACCEPTS {
+            let Some(listener) = &self.listener else {
+                return;
+            };
+            match listener.accept() {
+                Ok((stream, peer)) => self.welcome(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.accept_from_ms = None;
+                    return;
+                }
+                Err(error) if listener::is_of_one_connection(&error) => {}
+                Err(error) => {
+                    if self.failing.now() {
+                        warn!(%error, "{}", listener::CANNOT_ACCEPT);
+                    }
+                    self.accept_from_ms = Some(self.now_ms + ACCEPT_PAUSE_MS);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if self.connections.len() >= self.context.max_connections {
+            self.refuse(&stream);
+            return;
+        }
+        let fd = stream.as_raw_fd();
+        let at_ms = self.now_ms + millis(self.context.http.request_timeout);
+        let handshake = Handshake::new(stream, peer);
+        let place = self.connections.insert_with(|place| {
+            let deadline = self.deadlines.enter(place, at_ms);
+            Connection::New(Box::new(NewConnection { handshake, deadline }))
+        });
+        let watched = SourceFd(&fd);
+        if let Err(error) = self.watch(watched, place, Interest::READABLE) {
+            if self.failing.now() {
+                warn!(%error, "{}", listener::CANNOT_ACCEPT);
+            }
+            self.end(place);
+        }
+    }
+
+    fn watch(&self, mut fd: SourceFd<'_>, place: u32, interest: Interest) -> io::Result<()> {
+        self.poll.registry().register(&mut fd, Token(place as usize), interest)
+    }
+
+    /// Turns a connection away at once: there are too many.
+    fn refuse(&mut self, stream: &TcpStream) {
+        self.context.metrics.refused_full.inc();
+        let _ = io::Write::write(&mut &*stream, FULL); // It takes it now, or never.
+        if self.full.now() {
+            warn!(
+                "no more browsers are taken: nearly all files are open; raise the limit (ulimit -n)"
+            );
+        }
+    }
+
+    /// Something happened to the connection at `place`, or to one that had it before.
+    fn handle(&mut self, place: u32, event: &Event) {
+        let link = match self.connections.get(place) {
+            Some(Connection::New(_)) => None,
+            Some(Connection::Session(session)) => Some(session.link()),
+            Some(Connection::Leaving(link)) => Some(link),
+            None => return,
+        };
+        if let Some(link) = link {
+            self.context.metrics.session_wakeups.inc();
+            if event.is_writable() || event.is_error() {
+                link.flush();
+            }
+        }
+        let no_more = event.is_read_closed() || event.is_error();
+        if no_more || event.is_readable() {
+            self.read(place, if no_more { Rest::Perhaps } else { Rest::No });
+        }
+    }
+
+    /// Reads what has come. `rest` is whether there may be more behind a read that does not fill
+    /// the buffer: the end, which is not said again.
+    fn read(&mut self, place: u32, rest: Rest) {
+        for _ in 0..READS_IN_A_ROW {
+            let read = match self.connections.get_mut(place) {
+                Some(Connection::New(new)) => new.handshake.read(&mut self.scratch),
+                Some(Connection::Session(session)) => session.link().read(&mut self.scratch),
+                Some(Connection::Leaving(link)) => {
+                    if link.is_over() {
+                        self.end(place);
+                    }
+                    return;
+                }
+                None => return,
+            };
+            match read {
+                Ok(0) => return self.end(place),
+                Ok(count) => {
+                    self.take(place, count);
+                    if count < self.scratch.len() && rest == Rest::No {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.end(place),
+            }
+        }
+        self.again.push(place);
+    }
+
+    /// Hands the first `count` bytes of the buffer to the connection.
+    fn take(&mut self, place: u32, count: usize) {
+        let input = &mut self.scratch[..count];
+        match self.connections.get_mut(place) {
+            Some(Connection::New(new)) => {
+                let next = new.handshake.take(input, &self.context);
+                self.go_on(place, next);
+            }
+            Some(Connection::Session(session)) => {
+                session.take(input, &self.context, self.now_ms);
+            }
+            Some(Connection::Leaving(_)) | None => {}
+        }
+    }
+
+    /// Does what is next for a connection that is not let in yet.
+    fn go_on(&mut self, place: u32, next: Next) {
+        let patience_ms = match next {
+            Next::Wait => return,
+            Next::WaitForRequest => millis(self.context.http.request_timeout),
+            Next::WaitForAuth => millis(self.context.session.auth_timeout),
+            Next::WaitForEnd => END_PATIENCE_MS,
+            Next::Begin(authenticated) => return self.begin(place, authenticated),
+            Next::Page(begun) => return self.serve_page(place, begun),
+            Next::End => return self.end(place),
+        };
+        if let Some(Connection::New(new)) = self.connections.get(place) {
+            self.deadlines.set(new.deadline, self.now_ms + patience_ms);
+        }
+    }
+
+    /// Lets a browser in: subscribed first, told after, so that nothing published after `auth_ok`
+    /// is missed and nothing overtakes it.
+    fn begin(&mut self, place: u32, authenticated: Authenticated) {
+        let Authenticated { topic, client, user_id, decoder, first } = authenticated;
+        let Self { connections, context, deadlines, now_ms, closing, begun, .. } = self;
+        *begun += 1;
+        connections.replace_with(place, |connection| {
+            let Connection::New(new) = connection else {
+                return connection;
+            };
+            deadlines.leave(new.deadline);
+            let stream = new.handshake.into_stream();
+            let link = Link::corked(stream, place, Arc::clone(&context.links));
+            let subscription = context.broker.subscribe(&topic, user_id, Arc::clone(&link));
+            link.uncork(&first);
+            let more = !decoder.is_idle();
+            let mut session = Session::new(link, subscription, decoder, *begun, client, *now_ms);
+            if more {
+                session.take(&mut [], context, *now_ms);
+            }
+            if *closing {
+                session.close(CloseCode::GoingAway);
+            }
+            Connection::Session(Box::new(session))
+        });
+    }
+
+    /// Hands a connection to the runtime, for a page.
+    fn serve_page(&mut self, place: u32, begun: Vec<u8>) {
+        let Some(Connection::New(new)) = self.connections.remove(place) else {
+            return;
+        };
+        self.deadlines.leave(new.deadline);
+        let mut stream = new.handshake.into_stream();
+        let _ = self.poll.registry().deregister(&mut stream); // It was registered.
+        let stream = std::net::TcpStream::from(OwnedFd::from(stream));
+        let Some(pages) = self.context.pages.clone() else {
+            return;
+        };
+        let timeout = self.context.http.request_timeout;
+        let page = async move { pages::serve(stream, begun, &pages, timeout).await };
+        self.context.requests.spawn_on(page, &self.runtime);
+    }
+
+    /// The time that a connection had is over.
+    fn time_out(&mut self, place: u32) {
+        if let Some(Connection::New(new)) = self.connections.get_mut(place) {
+            let next = new.handshake.time_out(&self.context);
+            self.go_on(place, next);
+        }
+    }
+
+    /// The connection has ended, or has to.
+    fn end(&mut self, place: u32) {
+        match self.connections.get(place) {
+            Some(Connection::Session(session)) if session.link().leave() => {
+                let link = Arc::clone(session.link());
+                self.connections.replace_with(place, |_| Connection::Leaving(link));
+            }
+            Some(Connection::New(new)) => {
+                self.deadlines.leave(new.deadline);
+                self.connections.remove(place);
+            }
+            _ => drop(self.connections.remove(place)),
+        }
+    }
+
+    /// Asks the kernel to say when links in trouble have room, and does what time asks for.
+    fn see_to_trouble(&mut self) {
+        for weak in self.context.links.troubled.take() {
+            let Some(link) = weak.upgrade() else {
+                continue;
+            };
+            let (fd, both) = (link.as_raw_fd(), Interest::READABLE | Interest::WRITABLE);
+            let token = Token(link.place() as usize);
+            if self.poll.registry().reregister(&mut SourceFd(&fd), token, both).is_err() {
+                link.abort(); // The kernel is out of memory.
+            }
+            if self.troubled.is_empty() {
+                self.troubled_ms = self.now_ms + TROUBLE_MS;
+            }
+            self.troubled.push(weak);
+        }
+        if !self.troubled.is_empty() && self.now_ms >= self.troubled_ms {
+            let now_ms = self.now_ms;
+            self.troubled.retain(|weak| weak.upgrade().is_some_and(|link| link.look(now_ms)));
+            self.troubled_ms = now_ms + TROUBLE_MS;
+            if self.troubled.is_empty() {
+                self.troubled = Vec::new();
+            }
+        }
+    }
+
+    /// Pings those whose turn it is, and ends those that are dead.
+    fn keep_alive(&mut self) {
+        for _ in 0..LOOKS_IN_A_ROW {
+            let Some((place, ping)) = self.rounds.next(self.connections.places(), self.now_ms)
+            else {
+                return;
+            };
+            let Some(Connection::Session(session)) = self.connections.get(place) else {
+                continue;
+            };
+            if session.silent_ms(self.now_ms) > self.rounds.idle_ms() {
+                if !session.link().is_closing() {
+                    self.context.metrics.dead_peers.inc();
+                    session.link().abort();
+                    self.end(place);
+                }
+            } else if ping {
+                session.link().send(&Bytes::from_static(frame::PING));
+            }
+        }
+    }
+}
