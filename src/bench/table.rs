@@ -128,7 +128,7 @@ fn row(text: &mut String, first: &str, cells: &[String; 9], faults: &str) {
     let mut cells_text = format!("  {first:<8}");
     for (cell, width) in cells.iter().zip(WIDTHS) {
         // A String takes everything.
-        let _ = write!(cells_text, "{cell:>width$}");
+        let _ = write!(cells_text, " {cell:>width$}", width = width - 1);
     }
     line(text, &format!("{cells_text}  {faults}"));
 }

@@ -13,6 +13,7 @@
 
 mod api;
 mod auth;
+mod bench;
 mod busy;
 mod cli;
 mod cli_tools;

@@ -87,6 +87,11 @@ pub fn pong(payload: &[u8]) -> Vec<u8> {
     masked(0x8A, payload)
 }
 
+/// The close frame of a browser whose page is left.
+pub fn going_away() -> Vec<u8> {
+    masked(0x88, &1001_u16.to_be_bytes())
+}
+
 /// Clients have to mask. The mask is there against proxies that a page could fool, of which there
 /// are none here, so any will do.
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -148,13 +153,15 @@ mod tests {
     #[test]
     fn the_worker_reads_what_is_made() {
         let mut heard = vec![];
-        for mut frame in [text(&[b'x'; 300]), text(b"short"), ping(b"12345678"), pong(b"")] {
+        for mut frame in
+            [text(&[b'x'; 300]), text(b"short"), ping(b"12345678"), pong(b""), going_away()]
+        {
             let read = Decoder::default().feed(&mut frame, |incoming| {
                 heard.push(match incoming {
                     Incoming::Message(message) => (message.len(), message.to_vec()),
                     Incoming::Ping(payload) => (9, payload.to_vec()),
                     Incoming::Pong => (10, vec![]),
-                    Incoming::Close(_) => (8, vec![]),
+                    Incoming::Close(code) => (8, code.code().unwrap().to_be_bytes().to_vec()),
                 });
                 frame::Flow::Continue(())
             });
@@ -163,7 +170,7 @@ mod tests {
 
         let expected = [(300, vec![b'x'; 300]), (5, b"short".to_vec()), (9, b"12345678".to_vec())];
         assert_eq!(heard[..3], expected);
-        assert_eq!(heard[3], (10, vec![]));
+        assert_eq!(heard[3..], [(10, vec![]), (8, vec![0x03, 0xE9])]);
     }
 
     proptest! {

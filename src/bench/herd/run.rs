@@ -59,6 +59,8 @@ pub struct Loop {
     under_way: usize,
     /// Passing sockets that are in, the longest one first.
     passing: VecDeque<usize>,
+    /// Passing sockets that left.
+    left: u64,
     slow_read: bool,
     swept_ns: u64,
     scratch: Vec<u8>,
@@ -90,6 +92,7 @@ impl Loop {
             begun: 0,
             under_way: 0,
             passing: VecDeque::new(),
+            left: 0,
             slow_read: false,
             swept_ns: now_ns(),
             scratch: vec![0; SCRATCH_BYTES],
@@ -268,15 +271,21 @@ impl Loop {
         self.under_way += 1;
     }
 
-    /// The passing socket that has been in longest leaves.
+    /// The passing socket that has been in longest leaves. Every other one says so, as a browser
+    /// does; the rest are gone without a word, as one that crashed.
     fn leave(&mut self) {
         let Some(at) = self.passing.pop_front() else {
             return;
         };
         // What waits for it is still read, so that it is owed no more than it can have seen.
         self.read(at, true);
-        if let Some(socket) = self.sockets[at].take() {
+        if let Some(mut socket) = self.sockets[at].take() {
             self.free.push(at);
+            self.left += 1;
+            if self.left.is_multiple_of(2) {
+                // Whether it can be said or not, the connection ends.
+                let _ = socket.say(&frames::going_away());
+            }
             self.book.gone(socket.group, false, socket.received(false));
         }
     }

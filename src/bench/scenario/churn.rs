@@ -1,6 +1,8 @@
 //! Sockets come and go while others listen and publishing goes on: those that stay miss nothing,
 //! those that pass get everything from `auth_ok` until they leave, and nothing is left behind.
 
+use std::time::Duration;
+
 use super::stage::{Stage, millis};
 use super::volley::Volley;
 use super::{Load, Name, Progress};
@@ -12,7 +14,7 @@ use crate::bench::target::Target;
 const STAY: u64 = 64;
 
 /// How long no socket may come or go before the rest is given up.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Measures it.
 pub fn measure(load: &Load, target: &Target, progress: &dyn Progress) -> Result<Figures, String> {

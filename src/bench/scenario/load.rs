@@ -117,8 +117,11 @@ impl Load {
             Name::Burst => Self { publishes: Some(1_000), ..load },
             Name::Topics => Self { sockets: 5_000, topics: 1_000, ..load },
             Name::Publish => Self { sockets: 0, ..load },
-            Name::Churn => Self { sockets: 100, rate: Some(500.0), cycles: 5_000, ..load },
-            Name::Slow => Self { connections: 1, payload_bytes: 1_000, seconds: 5.0, ..load },
+            Name::Churn => Self { sockets: 100, rate: Some(500.0), cycles: 20_000, ..load },
+            // So much that the slow ones are closed: the kernel alone takes some 3 MB for each.
+            Name::Slow => {
+                Self { sockets: 500, connections: 1, payload_bytes: 10_000, seconds: 5.0, ..load }
+            }
             Name::Neighbours => Self { sockets: 10_000, connections: 1, seconds: 4.0, ..load },
         }
     }

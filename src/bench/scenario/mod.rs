@@ -122,3 +122,6 @@ impl Name {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

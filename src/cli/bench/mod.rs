@@ -1,11 +1,12 @@
 //! `bench`: measures what this machine carries, with a worker of its own or a running one.
 //!
-//! Start reading at [`bench`]; `running` finds a worker that runs, `watch` shows how far it is.
+//! Start reading at [`bench()`]; `running` finds a worker that runs, `watch` shows how far it is.
 
 mod running;
 mod watch;
 
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::builder::PossibleValuesParser;
@@ -20,11 +21,13 @@ use crate::bench::results::Results;
 use crate::bench::rounds::{self, Options, Running};
 use crate::bench::scenario::{Load, Name};
 use crate::bench::target::{Children, Servers};
-use crate::bench::{floor, machine, summary, table};
+use crate::bench::{floor, machine, report, summary, table, words};
 use crate::config::Env;
 
 /// All scenarios, with several sizes.
 const ALL: &str = "all";
+
+const MIB: f64 = 1_048_576.0;
 
 /// Longest that a part of a run may be asked to take, in seconds.
 const LONGEST_SECS: f64 = 3_600.0;
@@ -46,6 +49,12 @@ pub(super) struct BenchArgs {
     /// Print everything that was found as JSON.
     #[arg(long)]
     json: bool,
+    /// Write a page with charts.
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    /// Fail if the memory of the server grows by more than this in a round, in MiB.
+    #[arg(long, value_name = "MIB", value_parser = above_zero, hide_short_help = true)]
+    max_growth: Option<f64>,
     #[command(flatten)]
     running: RunningArgs,
     #[command(flatten)]
@@ -135,7 +144,12 @@ pub(super) fn bench(args: BenchArgs, path: Option<&Path>, env: Env<'_>) -> Resul
     if let Some(BenchCommand::Floor { ws_port, internal_port }) = args.command {
         return floor::run(ws_port, internal_port).map(super::done);
     }
-    let json = args.json;
+    if let Some(report) = &args.report {
+        // Now, not after minutes.
+        let opened = OpenOptions::new().append(true).create(true).open(report);
+        opened.map_err(|error| cannot_write(report, &error))?;
+    }
+    let (json, report, max_growth) = (args.json, args.report.clone(), args.max_growth);
     let options = args.options(path, env)?;
     let children = options.servers.children.clone();
     let watch = Arc::new(Watch::new(options.nothing_yet()));
@@ -145,10 +159,13 @@ pub(super) fn bench(args: BenchArgs, path: Option<&Path>, env: Env<'_>) -> Resul
     let results = watch.finish();
     let measured = results.scenarios.iter().any(|scenario| !scenario.rounds.is_empty());
     if measured {
-        show(&results, json)?;
+        show(&results, json, report.as_deref())?;
     }
     match end {
-        End::Done => Ok(exit_code(&results)),
+        End::Done => match max_growth.and_then(|mib| overgrown(&results, mib * MIB)) {
+            Some(message) => Err(message),
+            None => Ok(exit_code(&results)),
+        },
         End::Interrupted if measured => {
             Err("interrupted: this is what was measured before".to_owned())
         }
@@ -175,7 +192,7 @@ async fn run(options: Options, watch: Arc<Watch>) -> End {
     }
 }
 
-fn show(results: &Results, json: bool) -> Result<(), String> {
+fn show(results: &Results, json: bool, report: Option<&Path>) -> Result<(), String> {
     if json {
         let document = serde_json::to_string_pretty(results)
             .map_err(|error| format!("what was found cannot be written as JSON: {error}"))?;
@@ -183,12 +200,38 @@ fn show(results: &Results, json: bool) -> Result<(), String> {
     } else {
         super::print(&table::text(results))?;
     }
+    if let Some(path) = report {
+        let written = fs::write(path, report::html(results));
+        written.map_err(|error| cannot_write(path, &error))?;
+        super::note(&format!("the page is in {}", path.display()));
+    }
     Ok(())
 }
 
 fn exit_code(results: &Results) -> u8 {
     let (server, floor) = summary::faults(results);
     u8::from(server.total() + floor.total() > 0)
+}
+
+/// What to say if the memory of a server has grown by more than `most_bytes` in a round.
+fn overgrown(results: &Results, most_bytes: f64) -> Option<String> {
+    results.scenarios.iter().find_map(|scenario| {
+        let grown = scenario.rounds.iter().filter_map(|round| {
+            let memory = round.server.memory?;
+            Some(memory.after_bytes as f64 - memory.before_bytes as f64)
+        });
+        let grown = grown.max_by(f64::total_cmp).filter(|grown| *grown > most_bytes)?;
+        Some(format!(
+            "{}: the server's memory grew by {}, and --max-growth is {}: if it grows again in a longer run, it leaks",
+            scenario.name,
+            words::size(grown),
+            words::size(most_bytes)
+        ))
+    })
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> String {
+    format!("{} cannot be written: {error}; name another file with --report", path.display())
 }
 
 impl BenchArgs {
@@ -283,6 +326,7 @@ fn cores(text: &str) -> Result<Cores, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::results::{Figures, Memory, Round, Scenario};
 
     #[test]
     fn cores_are_numbers_and_ranges() {
@@ -291,6 +335,32 @@ mod tests {
         for text in ["", "a", "1-", "2-1", "0,", "1-2-3", "9999"] {
             assert!(cores(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_server_that_grows_too_much_in_any_round_is_named() {
+        let rounds = [3, 9, 5].map(|mib| {
+            let memory = Memory { before_bytes: 0, after_bytes: mib << 20, per_socket_bytes: None };
+            let server = Figures { memory: Some(memory), ..Figures::default() };
+            Round { server, floor: None }
+        });
+        let step = plan::Step { name: Name::Churn, load: Load::usual(Name::Churn) };
+        let options = Options {
+            steps: Vec::new(),
+            rounds: 3,
+            servers: Servers::usual().unwrap(),
+            running: None,
+            machine: machine::examine(None),
+        };
+        let scenario = Scenario { rounds: rounds.to_vec(), ..step.without_rounds() };
+        let results = Results { scenarios: vec![scenario], ..options.nothing_yet() };
+
+        let message = overgrown(&results, 8.0 * MIB).unwrap();
+        assert!(
+            message.starts_with("churn: the server's memory grew by 9.00 MiB, and"),
+            "{message}"
+        );
+        assert_eq!(overgrown(&results, 9.0 * MIB), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! A worker under `strace`, which counts its system calls or slows them down.
+//! A server under `strace`, which counts its system calls or slows them down.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -13,7 +14,7 @@ use super::Worker;
 /// The calls by which bytes get to a socket.
 const SENDS: &str = "sendto,write,writev,sendmsg,sendmmsg";
 
-/// A running `strace` on all threads of a worker. Dropping it detaches it.
+/// A running `strace` on all threads of a process. Dropping it detaches it.
 pub struct Strace {
     child: Child,
     report: NamedTempFile,
@@ -24,21 +25,26 @@ pub struct Strace {
 impl Strace {
     /// Counts sends.
     pub fn count_sends(worker: &Worker) -> Self {
-        Self::attach(worker, &["-c", "-e", &format!("trace={SENDS}")])
+        Self::attach(worker.pid(), &["-c", "-e", &format!("trace={SENDS}")])
+    }
+
+    /// Counts everything that process `pid` asks of the kernel.
+    pub fn count_all(pid: u32) -> Self {
+        Self::attach(pid, &["-c"])
     }
 
     /// Makes each send take `delay` longer.
     pub fn delay_sends(worker: &Worker, delay: Duration) -> Self {
         let micros = delay.as_micros();
         let inject = format!("inject={SENDS}:delay_enter={micros}");
-        Self::attach(worker, &["-e", &format!("trace={SENDS}"), "-e", &inject])
+        Self::attach(worker.pid(), &["-e", &format!("trace={SENDS}"), "-e", &inject])
     }
 
-    fn attach(worker: &Worker, what: &[&str]) -> Self {
+    fn attach(pid: u32, what: &[&str]) -> Self {
         let report = NamedTempFile::new().unwrap();
         let mut child = Command::new("strace")
             .args(what)
-            .args(["-f", "-p", &worker.pid().to_string(), "-o"])
+            .args(["-f", "-p", &pid.to_string(), "-o"])
             .arg(report.path())
             .stderr(Stdio::piped())
             .spawn()
@@ -48,22 +54,28 @@ impl Strace {
         while !line.contains("attached") {
             line.clear();
             let count = said.read_line(&mut line).unwrap();
-            assert_ne!(count, 0, "strace may not attach to the worker");
+            assert_ne!(count, 0, "strace may not attach to the process");
         }
         Self { child, report, _said: said }
     }
 
-    /// Detaches, and returns how many calls were counted.
-    pub fn finish(mut self) -> u64 {
+    /// Detaches, and returns how many sends were counted.
+    pub fn finish(self) -> u64 {
+        let counted = self.finish_all();
+        SENDS.split(',').filter_map(|name| counted.get(name)).sum()
+    }
+
+    /// Detaches, and returns how many calls of each name were counted.
+    pub fn finish_all(mut self) -> BTreeMap<String, u64> {
         self.detach();
         let report = fs::read_to_string(self.report.path()).unwrap();
         println!("{report}");
         let calls = |line: &str| {
             let columns: Vec<&str> = line.split_whitespace().collect();
-            let counted = SENDS.split(',').any(|name| columns.last() == Some(&name));
-            if counted { columns.get(3)?.parse::<u64>().ok() } else { None }
+            let name = columns.last().filter(|name| **name != "total")?;
+            Some(((*name).to_owned(), columns.get(3)?.parse().ok()?))
         };
-        report.lines().filter_map(calls).sum()
+        report.lines().filter_map(calls).collect()
     }
 
     fn detach(&mut self) {
