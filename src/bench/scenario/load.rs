@@ -63,6 +63,41 @@ impl Load {
         Ok(())
     }
 
+    /// What a scenario does with these sizes, in a line.
+    pub fn title(&self, name: Name) -> String {
+        let Self { topics, payload_bytes, connections, at_once, cycles, .. } = self;
+        let sockets = thousands(self.sockets as u64);
+        let (topics, cycles) = (thousands(*topics as u64), thousands(*cycles));
+        let pace = self.rate.map_or_else(String::new, |rate| format!(", {rate} a second"));
+        match name {
+            Name::Idle => format!("{sockets} sockets that do nothing, {at_once} connect at once"),
+            Name::Fanout => {
+                format!("each publish to {sockets} sockets, {payload_bytes} bytes{pace}")
+            }
+            Name::Burst => {
+                let publishes = self.publishes.map_or_else(String::new, thousands);
+                format!(
+                    "{publishes} publishes back to back to {sockets} sockets, {payload_bytes} bytes, {connections} connections{pace}"
+                )
+            }
+            Name::Topics => format!(
+                "publishes to any of {topics} topics, {sockets} sockets, {payload_bytes} bytes, {connections} connections{pace}"
+            ),
+            Name::Publish => format!(
+                "publishes that nobody hears, {payload_bytes} bytes, {connections} connections{pace}"
+            ),
+            Name::Churn => format!(
+                "{cycles} sockets come and go beside {sockets} that stay, {payload_bytes} bytes{pace}"
+            ),
+            Name::Slow => format!(
+                "each publish to {sockets} sockets, of which a tenth does not read, {payload_bytes} bytes{pace}"
+            ),
+            Name::Neighbours => format!(
+                "150 publishes a second to 5 sockets, beside a topic with {sockets}, {payload_bytes} bytes"
+            ),
+        }
+    }
+
     /// The usual sizes of a scenario.
     pub fn usual(name: Name) -> Self {
         let load = Self {
@@ -92,15 +127,38 @@ impl Load {
     }
 }
 
+/// `10000` as `10,000`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn usual_sizes_make_sense() {
+    fn usual_sizes_make_sense_and_have_a_title() {
         for name in Name::ALL {
-            assert_eq!(Load::usual(name).check(), Ok(()), "{name:?}");
+            let load = Load::usual(name);
+
+            assert_eq!(load.check(), Ok(()), "{name:?}");
+            assert!(!load.title(name).is_empty());
         }
+        assert_eq!(
+            Load::usual(Name::Burst).title(Name::Burst),
+            "1,000 publishes back to back to 1,000 sockets, 100 bytes, 4 connections"
+        );
+        assert!(Load::usual(Name::Idle).title(Name::Idle).starts_with("10,000 sockets"));
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(thousands(7), "7");
     }
 
     #[test]
