@@ -12,7 +12,7 @@ export WAVELOG_WORKER_BIN := $(target)/debug/wavelog_worker
 
 .PHONY: help
 help: ## This list
-	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/:.* ## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/:.* ## /\t/' | expand -t 24
 
 .PHONY: run
 run: ## Build and run the demo: a worker on loopback with a page that shows it work
@@ -22,7 +22,7 @@ run: ## Build and run the demo: a worker on loopback with a page that shows it w
 check: format lint unit docs tidy ## The quick half of the tests; passes before every commit
 
 .PHONY: test
-test: setup format lint docs test-rust test-php test-js ## Everything; installs what it needs first
+test: setup format lint docs test-rust instructions test-php test-js ## Everything; installs what it needs first
 
 .PHONY: setup
 setup: ## Install what the tests need and is missing, as root or with sudo
@@ -67,6 +67,14 @@ tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
 .PHONY: build
 build:
 	cargo build
+
+.PHONY: instructions
+instructions: ## Count the instructions of the hot paths; fails if one grew by more than 5 %
+	cargo run --release --example instructions
+
+.PHONY: instructions-baseline
+instructions-baseline: ## Count them and make that the baseline; the commit says why
+	cargo run --release --example instructions -- --baseline
 
 .PHONY: faults
 faults: ## The tests of bad input and of peers that stall, trickle, vanish or are shut down

@@ -120,6 +120,20 @@ impl Broker {
         }
     }
 
+    /// [`Broker::publish`] if that need not wait for anything.
+    ///
+    /// # Errors
+    ///
+    /// As there, but busy at once if the topic's outbox is full.
+    pub fn publish_now(&self, topic: &str, payload: &str) -> Result<(), PublishError> {
+        self.lookup(topic).ok_or(PublishError::UnknownTopic)?;
+        self.hub
+            .publish_now(topic, || message::push_frame(payload))
+            .map_err(|Busy| PublishError::Busy)?;
+        self.metrics.publishes.inc();
+        Ok(())
+    }
+
     /// Whether `token` lets a browser join `topic` now; the answer is its user, 0 for nobody in
     /// particular. On an open topic the token is not even read.
     ///

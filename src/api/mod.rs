@@ -1,6 +1,6 @@
 //! The internal port: PHP registers topics and publishes events.
 //!
-//! hyper reads HTTP; `handler` answers. Every wait has a deadline (`deadline`). Errors become
+//! `quick` serves the usual calls by itself, hyper reads all other HTTP and `handler` answers. Every wait has a deadline (`deadline`). Errors become
 //! HTTP status codes in `answer` and nowhere else. The port has threads of its own, each with a
 //! runtime that shares nothing, so that a publish wakes nobody but the thread that serves it, and
 //! waits for no drain of a long list. Start reading at [`start`].
@@ -8,17 +8,20 @@
 mod answer;
 mod deadline;
 mod handler;
+mod quick;
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Cursor};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
@@ -127,7 +130,23 @@ async fn take_over(mut handed: mpsc::Receiver<Handed>, context: Arc<ApiContext>)
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, context: Arc<ApiContext>) {
+async fn serve_connection(mut stream: TcpStream, peer: SocketAddr, context: Arc<ApiContext>) {
+    let Some(begun) = quick::serve(&mut stream, &context).await else {
+        return;
+    };
+    // Boxed: most connections never need it.
+    Box::pin(serve_anything(stream, begun, peer, context)).await;
+}
+
+/// Serves whatever comes on a connection from which `begun` has been read.
+async fn serve_anything(
+    stream: TcpStream,
+    begun: Bytes,
+    peer: SocketAddr,
+    context: Arc<ApiContext>,
+) {
+    let (reader, writer) = stream.into_split();
+    let stream = tokio::io::join(Cursor::new(begun).chain(reader), writer);
     let (stream, progress) = WatchedStream::new(stream, context.http.request_timeout);
     let service = service_fn(|request| {
         let context = Arc::clone(&context);

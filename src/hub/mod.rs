@@ -123,8 +123,7 @@ impl Hub {
     ///
     /// [`Busy`] if there was no room in time.
     pub async fn publish(&self, topic: &str, frame: impl FnOnce() -> Bytes) -> Result<(), Busy> {
-        let channel = self.shard(topic).lock().get(topic).cloned();
-        let Some(channel) = channel else {
+        let Some(channel) = self.channel(topic) else {
             return Ok(());
         };
         let frame = frame();
@@ -141,6 +140,22 @@ impl Hub {
             }
             timeout_at(deadline, room).await.map_err(|_| Busy)?;
         }
+    }
+
+    /// [`Hub::publish`] without waiting for room.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if there is no room now.
+    pub fn publish_now(&self, topic: &str, frame: impl FnOnce() -> Bytes) -> Result<(), Busy> {
+        match self.channel(topic) {
+            Some(channel) if !self.offer(&channel, &frame()) => Err(Busy),
+            _ => Ok(()),
+        }
+    }
+
+    fn channel(&self, topic: &str) -> Option<Arc<Channel>> {
+        self.shard(topic).lock().get(topic).cloned()
     }
 
     /// Whether the channel accepted `frame`.

@@ -9,7 +9,7 @@
 mod event_loop;
 mod handshake;
 mod pages;
-mod request;
+pub mod request;
 mod session;
 mod watch;
 

@@ -21,7 +21,7 @@ const MAX_HEADERS: usize = 100;
 
 /// A request, judged as far as that is possible without knowing the topics.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub struct Head {
     /// Bytes of the head; what follows is the next request, or the first frames.
     pub size: usize,
     /// Who asks.
@@ -36,17 +36,22 @@ pub(super) struct Head {
 
 /// What a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    /// `/ws` with the topic, if there is one, and what becomes of it if that is registered: the
-    /// `Sec-WebSocket-Accept` to answer with, or a refusal.
-    WebSocket { topic: Option<Vec<u8>>, upgrade: Result<String, Refusal> },
+pub enum Target {
+    /// `/ws`.
+    WebSocket {
+        /// The topic, if there is one.
+        topic: Option<Vec<u8>>,
+        /// What becomes of it if the topic is registered: the `Sec-WebSocket-Accept` to answer
+        /// with, or a refusal.
+        upgrade: Result<String, Refusal>,
+    },
     /// Another path.
     Other,
 }
 
 /// A request that does not become a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// Not HTTP.
     Malformed,
     /// The head is too long.
@@ -64,7 +69,11 @@ pub(super) enum Refusal {
 }
 
 /// Reads the head of the request at the start of `bytes`; `None`: not all there yet.
-pub(super) fn read(bytes: &[u8], peer: IpAddr, trusted: &[IpNet]) -> Result<Option<Head>, Refusal> {
+///
+/// # Errors
+///
+/// [`Refusal`] if it is not HTTP or too long, after which the connection cannot go on.
+pub fn read(bytes: &[u8], peer: IpAddr, trusted: &[IpNet]) -> Result<Option<Head>, Refusal> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(bytes) {
@@ -171,7 +180,7 @@ impl Refusal {
 const VERSION_13: &str = "Sec-Websocket-Version: 13\r\n";
 
 /// The answer that makes the connection a WebSocket.
-pub(super) fn switching(accept: &str) -> Vec<u8> {
+pub fn switching(accept: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"

@@ -24,6 +24,7 @@ mod frames;
 mod garbage;
 mod handshake;
 mod independent;
+mod instructions;
 mod json_bodies;
 mod keepalive;
 mod load;
