@@ -84,6 +84,19 @@ faults: ## The tests of bad input and of peers that stall, trickle, vanish or ar
 fuzz: ## The property tests of everything that reads input, each with 100,000 cases
 	PROPTEST_CASES=100000 cargo test --profile quick --lib -- protocol:: token:: config::
 
+.PHONY: bench
+bench: ## Measure what this machine carries, some ten minutes; target/bench.html and bench.json
+	cargo build --release
+	$(target)/release/wavelog_worker bench all --json --report $(target)/bench.html >$(target)/bench.json
+
+# Sockets and publishes over a long time must leave nothing behind. What grows in the first rounds,
+# such as lists that have as much room as they need, is far below the bound.
+.PHONY: soak
+soak: ## 100,000 sockets come and go under 1,000,000 publishes; fails if memory grows by over 8 MiB
+	cargo build --release
+	$(target)/release/wavelog_worker bench churn --rounds 1 --sockets 10 --at-once 64 \
+		--cycles 100000 --publishes 1000000 --rate 5000 --max-growth 8
+
 .PHONY: audit
 audit: ## Licences, banned and double dependencies, by deny.toml
 	@cargo deny --version >/dev/null 2>&1 || \

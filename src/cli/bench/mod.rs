@@ -43,8 +43,14 @@ pub(super) struct BenchArgs {
     /// Small sizes: a look in half a minute.
     #[arg(long)]
     quick: bool,
-    /// How often each is measured.
-    #[arg(long, value_name = "N", value_parser = number(1, 100), default_value = "3")]
+    /// How often each is measured; with --quick, once.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = number(1, 100),
+        default_value = "3",
+        default_value_if("quick", "true", "1")
+    )]
     rounds: u64,
     /// Print everything that was found as JSON.
     #[arg(long)]
