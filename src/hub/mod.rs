@@ -119,36 +119,39 @@ impl Hub {
     ///
     /// [`Busy`] if there was no room in time.
     pub async fn publish(&self, topic: &str, frame: impl FnOnce() -> Bytes) -> Result<(), Busy> {
-        let channel = self.shard(topic).lock().get(topic).cloned();
-        let Some(channel) = channel else {
+        let Some(channel) = self.channel(topic) else {
             return Ok(());
         };
         let frame = frame();
-        if self.offer(&channel, &frame) {
+        if self.offer(&channel, &frame) == Offered::Done {
             return Ok(());
         }
         let deadline = Instant::now() + ROOM_PATIENCE;
-        loop {
+        while let Some(channel) = self.channel(topic) {
             let room = channel.room.notified();
             tokio::pin!(room);
             room.as_mut().enable(); // From here on no round is missed.
-            if self.offer(&channel, &frame) {
-                return Ok(());
+            match self.offer(&channel, &frame) {
+                Offered::Done | Offered::Drain => return Ok(()),
+                Offered::Full => timeout_at(deadline, room).await.map_err(|_| Busy)?,
+                Offered::Retired => {}
             }
-            timeout_at(deadline, room).await.map_err(|_| Busy)?;
         }
+        Ok(()) // Everybody has left.
     }
 
-    /// Whether the channel accepted `frame`.
-    fn offer(&self, channel: &Arc<Channel>, frame: &Bytes) -> bool {
-        match channel.offer(frame, self.config.outbox_bytes.get()) {
-            Offered::Done => true,
-            Offered::Drain => {
-                self.drains.spawn(Arc::clone(channel).drain());
-                true
-            }
-            Offered::Full => false,
+    /// Offers `frame` to the channel, and sees to the drain.
+    fn offer(&self, channel: &Arc<Channel>, frame: &Bytes) -> Offered {
+        let offered = channel.offer(frame, self.config.outbox_bytes.get());
+        if offered == Offered::Drain {
+            self.drains.spawn(Arc::clone(channel).drain());
+            return Offered::Done;
         }
+        offered
+    }
+
+    fn channel(&self, topic: &str) -> Option<Arc<Channel>> {
+        self.shard(topic).lock().get(topic).cloned()
     }
 
     /// How many browsers are there.
@@ -199,6 +202,7 @@ impl Drop for Subscription {
         let link = subscribers.remove(self.place);
         if subscribers.is_empty() {
             shard.remove(self.channel.topic.as_str());
+            self.channel.outbox.lock().retire();
         }
         drop(subscribers);
         drop(shard);
