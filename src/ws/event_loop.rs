@@ -259,9 +259,7 @@ impl Port {
             }
             self.obey(given);
             self.accept();
-            for place in std::mem::take(&mut self.again) {
-                self.read(place, Rest::Perhaps);
-            }
+            self.read_again();
             self.see_to_trouble();
             for place in self.deadlines.due(self.now_ms) {
                 self.time_out(place);
@@ -414,6 +412,17 @@ impl Port {
             }
         }
         self.again.push(place);
+    }
+
+    /// Reads on where others had their turn first.
+    fn read_again(&mut self) {
+        let mut places = std::mem::take(&mut self.again);
+        // An event may have named one that was here already: nobody gets more than one turn.
+        places.sort_unstable();
+        places.dedup();
+        for place in places {
+            self.read(place, Rest::Perhaps);
+        }
     }
 
     /// Hands the first `count` bytes of the buffer to the connection.
