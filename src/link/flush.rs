@@ -3,6 +3,7 @@
 //!
 //! The event loop calls [`Link::flush`] when there is room, and [`Link::look`] now and then.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,15 +37,16 @@ impl Link {
             return;
         };
         let mut progress = false;
-        while let Some(bytes) = backlog.next() {
-            let wanted = bytes.len();
-            let Ok(count) = self.write_now(bytes) else {
-                return self.abort_locked(outgoing);
-            };
-            backlog.advance(count);
-            progress |= count > 0;
-            if count < wanted {
-                break;
+        // Until the kernel takes no more, so that it says when it has room again.
+        while let (slices, count @ 1..) = backlog.next() {
+            match (&self.stream).write_vectored(&slices[..count]) {
+                Ok(count) => {
+                    backlog.advance(count);
+                    progress = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.abort_locked(outgoing),
             }
         }
         if backlog.is_empty() {
