@@ -460,7 +460,7 @@ impl Port {
     /// is missed and nothing overtakes it.
     fn begin(&mut self, place: u32, authenticated: Authenticated) {
         let Authenticated { topic, client, user_id, decoder, first } = authenticated;
-        let Self { connections, context, deadlines, now_ms, closing, begun, .. } = self;
+        let Self { connections, context, deadlines, now_ms, begun, .. } = self;
         *begun += 1;
         connections.replace_with(place, |connection| {
             let Connection::New(new) = connection else {
@@ -475,9 +475,6 @@ impl Port {
             let mut session = Session::new(link, subscription, decoder, *begun, client, *now_ms);
             if more {
                 session.take(&mut [], context, *now_ms);
-            }
-            if *closing {
-                session.close(CloseCode::GoingAway);
             }
             Connection::Session(Box::new(session))
         });
