@@ -65,6 +65,8 @@ pub(super) enum Offered {
     Drain,
     /// No room in the outbox; not accepted.
     Full,
+    /// The last subscriber has left, and the topic may have another channel by now; not accepted.
+    Retired,
 }
 
 impl Channel {
@@ -84,6 +86,7 @@ impl Channel {
         let appended = self.outbox.lock().append(frame, outbox_bytes);
         match appended {
             Appended::Full => return Offered::Full,
+            Appended::Retired => return Offered::Retired,
             Appended::Waiting => return Offered::Done,
             Appended::YouDrain => {}
         }

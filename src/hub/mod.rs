@@ -127,19 +127,21 @@ impl Hub {
             return Ok(());
         };
         let frame = frame();
-        if self.offer(&channel, &frame) {
+        if self.offer(&channel, &frame) == Offered::Done {
             return Ok(());
         }
         let deadline = Instant::now() + ROOM_PATIENCE;
-        loop {
+        while let Some(channel) = self.channel(topic) {
             let room = channel.room.notified();
             tokio::pin!(room);
             room.as_mut().enable(); // From here on no round is missed.
-            if self.offer(&channel, &frame) {
-                return Ok(());
+            match self.offer(&channel, &frame) {
+                Offered::Done | Offered::Drain => return Ok(()),
+                Offered::Full => timeout_at(deadline, room).await.map_err(|_| Busy)?,
+                Offered::Retired => {}
             }
-            timeout_at(deadline, room).await.map_err(|_| Busy)?;
         }
+        Ok(()) // Everybody has left.
     }
 
     /// [`Hub::publish`] without waiting for room.
@@ -148,26 +150,36 @@ impl Hub {
     ///
     /// [`Busy`] if there is no room now.
     pub fn publish_now(&self, topic: &str, frame: impl FnOnce() -> Bytes) -> Result<(), Busy> {
-        match self.channel(topic) {
-            Some(channel) if !self.offer(&channel, &frame()) => Err(Busy),
-            _ => Ok(()),
+        let Some(mut channel) = self.channel(topic) else {
+            return Ok(());
+        };
+        let frame = frame();
+        loop {
+            match self.offer(&channel, &frame) {
+                Offered::Done | Offered::Drain => return Ok(()),
+                Offered::Full => return Err(Busy),
+                Offered::Retired => {}
+            }
+            // The last one left meanwhile; somebody new may be there.
+            match self.channel(topic) {
+                Some(another) => channel = another,
+                None => return Ok(()),
+            }
         }
+    }
+
+    /// Offers `frame` to the channel, and sees to the drain.
+    fn offer(&self, channel: &Arc<Channel>, frame: &Bytes) -> Offered {
+        let offered = channel.offer(frame, self.config.outbox_bytes.get());
+        if offered == Offered::Drain {
+            self.drains.spawn_on(Arc::clone(channel).drain(), &self.runtime);
+            return Offered::Done;
+        }
+        offered
     }
 
     fn channel(&self, topic: &str) -> Option<Arc<Channel>> {
         self.shard(topic).lock().get(topic).cloned()
-    }
-
-    /// Whether the channel accepted `frame`.
-    fn offer(&self, channel: &Arc<Channel>, frame: &Bytes) -> bool {
-        match channel.offer(frame, self.config.outbox_bytes.get()) {
-            Offered::Done => true,
-            Offered::Drain => {
-                self.drains.spawn_on(Arc::clone(channel).drain(), &self.runtime);
-                true
-            }
-            Offered::Full => false,
-        }
     }
 
     /// How many browsers are there.
@@ -218,6 +230,7 @@ impl Drop for Subscription {
         let link = subscribers.remove(self.place);
         if subscribers.is_empty() {
             shard.remove(self.channel.topic.as_str());
+            self.channel.outbox.lock().retire();
         }
         drop(subscribers);
         drop(shard);

@@ -21,6 +21,7 @@ pub(super) struct Outbox {
     frames: VecDeque<Bytes>,
     bytes: usize,
     draining: bool,
+    retired: bool,
 }
 
 /// What appending to an outbox led to.
@@ -32,11 +33,16 @@ pub(super) enum Appended {
     Waiting,
     /// No room; nothing was appended.
     Full,
+    /// It is [retired](Outbox::retire); nothing was appended.
+    Retired,
 }
 
 impl Outbox {
     /// Appends `frame` if there is room for it under `bound` bytes, or if nothing waits at all.
     pub(super) fn append(&mut self, frame: &Bytes, bound: usize) -> Appended {
+        if self.retired {
+            return Appended::Retired;
+        }
         if !self.frames.is_empty() && self.bytes + frame.len() > bound {
             return Appended::Full;
         }
@@ -47,6 +53,11 @@ impl Outbox {
         } else {
             Appended::YouDrain
         }
+    }
+
+    /// Takes no more frames: who subscribes to the topic from now on would not get them.
+    pub(super) fn retire(&mut self) {
+        self.retired = true;
     }
 
     /// Takes the next round: a row of frames in one buffer, and how many they are. `None` ends
@@ -108,6 +119,17 @@ mod tests {
         assert_eq!(outbox.append(&Bytes::from_static(b"c"), BOUND), Appended::Full);
         assert_eq!(outbox.next_round().map(|round| round.1), Some(1));
         assert_eq!(outbox.append(&Bytes::from_static(b"c"), BOUND), Appended::Waiting);
+    }
+
+    #[test]
+    fn a_retired_outbox_takes_nothing_but_gives_what_it_has() {
+        let mut outbox = Outbox::default();
+        outbox.append(&Bytes::from_static(b"ab"), BOUND);
+        outbox.retire();
+
+        assert_eq!(outbox.append(&Bytes::from_static(b"cd"), BOUND), Appended::Retired);
+        assert_eq!(outbox.next_round(), Some((Bytes::from_static(b"ab"), 1)));
+        assert_eq!(outbox.next_round(), None);
     }
 
     #[test]

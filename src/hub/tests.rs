@@ -136,6 +136,25 @@ async fn a_publish_that_waits_for_room_goes_on_when_the_drain_does() {
 }
 
 #[tokio::test]
+async fn a_publish_reaches_who_came_while_it_waited_and_all_others_left() {
+    let hub = hub(100);
+    let early = browsers(&hub, "t", 1).await;
+    let channel = hub.shard("t").lock().get("t").cloned().unwrap();
+    channel.outbox.lock().append(&Bytes::from(vec![0; 80]), 100);
+    let frame = frame::text(&[&"b".repeat(28)]);
+
+    let (published, mut late) = tokio::join!(hub.publish("t", || frame.clone()), async {
+        drop(early);
+        let late = browsers(&hub, "t", 1).await;
+        channel.drain().await;
+        late
+    });
+
+    assert_eq!(published, Ok(()));
+    assert_gets(&mut late[0].1, &[frame]).await;
+}
+
+#[tokio::test]
 async fn users_count_once_and_everybody_else_by_himself() {
     let hub = hub(100);
     let mut all = browsers(&hub, "a", 3).await; // Users 0, 1, 2.

@@ -3,6 +3,7 @@
 //! Exists only while something waits. Knows frames and their ends, nothing of sockets.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -12,6 +13,9 @@ use crate::protocol::frame;
 
 /// Memory that a row takes beside its bytes: its place in the queue, and its allocation's own.
 const ROW_BYTES: usize = 96;
+
+/// Rows that are written by one system call.
+const ROWS_AT_A_TIME: usize = 64;
 
 /// Rows of whole frames that wait, the first perhaps partly written.
 #[derive(Debug)]
@@ -61,18 +65,22 @@ impl Backlog {
         self.rows.is_empty()
     }
 
-    /// What to write next.
-    pub(super) fn next(&self) -> Option<&[u8]> {
-        self.rows.front().map(|row| &row[self.written..])
+    /// What to write next: the first rows; none if nothing waits.
+    pub(super) fn next(&self) -> ([IoSlice<'_>; ROWS_AT_A_TIME], usize) {
+        let mut slices = [IoSlice::new(&[]); ROWS_AT_A_TIME];
+        let mut written = self.written;
+        for (slice, row) in slices.iter_mut().zip(&self.rows) {
+            *slice = IoSlice::new(&row[std::mem::take(&mut written)..]);
+        }
+        (slices, self.rows.len().min(ROWS_AT_A_TIME))
     }
 
     /// The kernel took `count` bytes of [`Backlog::next`].
     pub(super) fn advance(&mut self, count: usize) {
         self.shrink(count);
         self.written += count;
-        if self.rows.front().is_some_and(|row| self.written >= row.len()) {
-            self.rows.pop_front();
-            self.written = 0;
+        while let Some(row) = self.rows.pop_front_if(|row| row.len() <= self.written) {
+            self.written -= row.len();
         }
     }
 
@@ -114,6 +122,12 @@ impl Drop for Backlog {
 mod tests {
     use super::*;
 
+    /// What would be written next, as one piece.
+    fn next(backlog: &Backlog) -> Vec<u8> {
+        let (slices, count) = backlog.next();
+        slices[..count].iter().flat_map(|slice| slice.iter().copied()).collect()
+    }
+
     fn backlog() -> (Backlog, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::default());
         (Backlog::new(Arc::clone(&metrics)), metrics)
@@ -127,13 +141,27 @@ mod tests {
         backlog.push(Bytes::from_static(b"gh"));
 
         assert_eq!(metrics.backlog_bytes.get(), 6);
-        assert_eq!(backlog.next(), Some(&b"cdef"[..]));
+        backlog.push(Bytes::from_static(b"ij"));
+        assert_eq!(next(&backlog), b"cdefghij");
         backlog.advance(3);
-        assert_eq!(backlog.next(), Some(&b"f"[..]));
-        backlog.advance(1);
-        assert_eq!(backlog.next(), Some(&b"gh"[..]));
+        assert_eq!(next(&backlog), b"fghij");
+        backlog.advance(4);
+        assert_eq!(next(&backlog), b"j");
         drop(backlog);
         assert_eq!(metrics.backlog_bytes.get(), 0);
+    }
+
+    #[test]
+    fn very_many_rows_are_not_written_at_once() {
+        let (mut backlog, _metrics) = backlog();
+        (0..100).for_each(|_| backlog.push(Bytes::from_static(b"ab")));
+
+        assert_eq!(next(&backlog).len(), 2 * ROWS_AT_A_TIME);
+        backlog.advance(2 * ROWS_AT_A_TIME - 1);
+        assert_eq!(next(&backlog).len(), 2 * (100 - ROWS_AT_A_TIME) + 1);
+        backlog.advance(2 * (100 - ROWS_AT_A_TIME) + 1);
+        assert!(backlog.is_empty());
+        assert_eq!(backlog.next().1, 0);
     }
 
     #[test]
@@ -147,7 +175,7 @@ mod tests {
 
         backlog.keep_frame_under_way();
 
-        assert_eq!(backlog.next(), Some(&b"\x03two"[..]));
+        assert_eq!(next(&backlog), b"\x03two");
         assert_eq!((backlog.bytes, metrics.backlog_bytes.get()), (4, 4));
         backlog.advance(4);
         assert!(backlog.is_empty());

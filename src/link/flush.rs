@@ -3,6 +3,7 @@
 //!
 //! The event loop calls [`Link::flush`] when there is room, and [`Link::look`] now and then.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +26,10 @@ pub(super) fn patience(code: CloseCode) -> Duration {
 impl Link {
     /// Writes what waits, as far as the kernel takes it; to be called when the socket has room.
     pub fn flush(&self) {
-        let mut outgoing = self.outgoing.lock();
-        let outgoing = &mut *outgoing;
+        self.flush_locked(&mut self.outgoing.lock(), self.context.clock.now_ms());
+    }
+
+    fn flush_locked(&self, outgoing: &mut Outgoing, now_ms: u64) {
         if !matches!(outgoing.phase, Phase::Open | Phase::Closing) {
             return;
         }
@@ -34,15 +37,16 @@ impl Link {
             return;
         };
         let mut progress = false;
-        while let Some(bytes) = backlog.next() {
-            let wanted = bytes.len();
-            let Ok(count) = self.write_now(bytes) else {
-                return self.abort_locked(outgoing);
-            };
-            backlog.advance(count);
-            progress |= count > 0;
-            if count < wanted {
-                break;
+        // Until the kernel takes no more, so that it says when it has room again.
+        while let (slices, count @ 1..) = backlog.next() {
+            match (&self.stream).write_vectored(&slices[..count]) {
+                Ok(count) => {
+                    backlog.advance(count);
+                    progress = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.abort_locked(outgoing),
             }
         }
         if backlog.is_empty() {
@@ -52,7 +56,7 @@ impl Link {
                 outgoing.backlog = None;
             }
         } else if progress && outgoing.phase == Phase::Open {
-            backlog.due_ms = self.context.clock.now_ms() + millis(self.context.write_timeout);
+            backlog.due_ms = now_ms + millis(self.context.write_timeout);
         }
     }
 
@@ -60,13 +64,16 @@ impl Link {
     /// slow, one that does not take its close is reset. Whether the link has to be looked at again.
     pub fn look(self: &Arc<Self>, now_ms: u64) -> bool {
         let mut outgoing = self.outgoing.lock();
-        let due_ms = outgoing.backlog.as_ref().map(|backlog| backlog.due_ms);
-        match (outgoing.phase, due_ms) {
-            (Phase::Open, Some(due_ms)) if now_ms >= due_ms => {
+        if outgoing.phase == Phase::Open && outgoing.is_due(now_ms) {
+            // The kernel says that there is room only when a third of its buffer is free.
+            self.flush_locked(&mut outgoing, now_ms);
+        }
+        match outgoing.phase {
+            Phase::Open if outgoing.is_due(now_ms) => {
                 self.context.metrics.slow_closes.inc();
                 self.close_locked(&mut outgoing, CloseCode::Slow);
             }
-            (Phase::Closing | Phase::Closed, Some(due_ms)) if now_ms >= due_ms => {
+            Phase::Closing | Phase::Closed if outgoing.is_due(now_ms) => {
                 self.abort_locked(&mut outgoing);
             }
             _ => {}
@@ -83,5 +90,12 @@ impl Link {
         if !std::mem::replace(&mut outgoing.listed, true) {
             self.context.troubled.add(Arc::downgrade(self));
         }
+    }
+}
+
+impl Outgoing {
+    /// Whether the time is over that the browser had to take something.
+    fn is_due(&self, now_ms: u64) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| now_ms >= backlog.due_ms)
     }
 }

@@ -44,6 +44,11 @@ async fn see_to(context: Weak<LinkContext>) {
 /// A corked link and the browser's end of it, which takes little that it does not read.
 async fn pair(context: &Arc<LinkContext>) -> (Arc<Link>, tokio::net::TcpStream) {
     tokio::spawn(see_to(Arc::downgrade(context)));
+    unattended_pair(context).await
+}
+
+/// [`pair`], but nobody comes back to the link.
+async fn unattended_pair(context: &Arc<LinkContext>) -> (Arc<Link>, tokio::net::TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -157,6 +162,26 @@ async fn a_browser_that_takes_nothing_in_time_is_closed_as_slow_and_then_reset()
     }
     assert_eq!(context.metrics.slow_closes.get(), 1);
     assert_eq!(context.metrics.backlog_bytes.get(), 0);
+}
+
+#[tokio::test]
+async fn a_browser_that_took_something_is_not_slow_though_the_kernel_did_not_say_so() {
+    let context = context(Duration::from_secs(10));
+    let (link, mut browser) = unattended_pair(&context).await;
+    link.uncork(&Bytes::new());
+    let frame = frame::text(&[&"x".repeat(1000)]);
+
+    let taken = (fill(&link, &frame) - 1) * frame.len();
+    while link.send(&frame) == Sent::Queued && context.metrics.backlog_bytes.get() < 50_000 {}
+    browser.read_exact(&mut vec![0; taken / 2]).await.unwrap();
+    let due_ms = context.clock.now_ms() + 10_000;
+
+    assert!(link.look(due_ms));
+    assert_eq!(context.metrics.slow_closes.get(), 0, "it took something");
+    assert!(link.look(due_ms + 9_999));
+    assert_eq!(context.metrics.slow_closes.get(), 0, "it has its time again");
+    assert!(link.look(due_ms + 10_000));
+    assert_eq!(context.metrics.slow_closes.get(), 1, "it took nothing more");
 }
 
 #[tokio::test]

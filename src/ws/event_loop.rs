@@ -259,9 +259,7 @@ impl Port {
             }
             self.obey(given);
             self.accept();
-            for place in std::mem::take(&mut self.again) {
-                self.read(place, Rest::Perhaps);
-            }
+            self.read_again();
             self.see_to_trouble();
             for place in self.deadlines.due(self.now_ms) {
                 self.time_out(place);
@@ -416,6 +414,17 @@ impl Port {
         self.again.push(place);
     }
 
+    /// Reads on where others had their turn first.
+    fn read_again(&mut self) {
+        let mut places = std::mem::take(&mut self.again);
+        // An event may have named one that was here already: nobody gets more than one turn.
+        places.sort_unstable();
+        places.dedup();
+        for place in places {
+            self.read(place, Rest::Perhaps);
+        }
+    }
+
     /// Hands the first `count` bytes of the buffer to the connection.
     fn take(&mut self, place: u32, count: usize) {
         let input = &mut self.scratch[..count];
@@ -451,7 +460,7 @@ impl Port {
     /// is missed and nothing overtakes it.
     fn begin(&mut self, place: u32, authenticated: Authenticated) {
         let Authenticated { topic, client, user_id, decoder, first } = authenticated;
-        let Self { connections, context, deadlines, now_ms, closing, begun, .. } = self;
+        let Self { connections, context, deadlines, now_ms, begun, .. } = self;
         *begun += 1;
         connections.replace_with(place, |connection| {
             let Connection::New(new) = connection else {
@@ -466,9 +475,6 @@ impl Port {
             let mut session = Session::new(link, subscription, decoder, *begun, client, *now_ms);
             if more {
                 session.take(&mut [], context, *now_ms);
-            }
-            if *closing {
-                session.close(CloseCode::GoingAway);
             }
             Connection::Session(Box::new(session))
         });

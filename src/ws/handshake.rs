@@ -19,6 +19,10 @@ use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
 use crate::protocol::message;
 
+/// Requests that are answered at a time. Who sends more at once is no browser, and every answer
+/// costs a system call.
+const REQUESTS_AT_A_TIME: usize = 8;
+
 /// A connection that is not authenticated yet.
 pub(super) struct Handshake {
     stream: TcpStream,
@@ -145,6 +149,7 @@ impl Handshake {
     fn request(&mut self, input: &mut [u8], context: &WsContext) -> Next {
         let mut input = input;
         let mut next = Next::Wait;
+        let mut left = REQUESTS_AT_A_TIME;
         loop {
             if input.is_empty() {
                 return next;
@@ -181,8 +186,10 @@ impl Handshake {
                 Err(refusal) => refusal,
             };
             debug!(client = %head.client, ?refusal, "request refused");
-            let response = refusal.response(head.keep_alive, head.is_head);
-            if !head.keep_alive {
+            left -= 1;
+            let keep_alive = head.keep_alive && (left > 0 || input.len() == head.size);
+            let response = refusal.response(keep_alive, head.is_head);
+            if !keep_alive {
                 return self.end_with(&response);
             }
             if self.write(&response).is_err() {

@@ -223,6 +223,21 @@ fn pipelined_requests_are_answered_before_the_upgrade() {
 }
 
 #[test]
+fn of_very_many_requests_at_once_only_the_first_few_are_answered() {
+    let worker = Worker::start();
+    let mut connection = worker.public();
+
+    connection.send(&request("GET", "/", &[], b"").repeat(1000));
+
+    let mut answers = 1;
+    while connection.answer().header("Connection") != Some("close") {
+        answers += 1;
+    }
+    assert!((2..=100).contains(&answers), "{answers} answers");
+    assert_eq!(connection.rest(), b"", "and then the end");
+}
+
+#[test]
 fn the_body_of_a_refused_request_is_never_taken_for_a_request() {
     let worker = Worker::start();
     worker.register("a");

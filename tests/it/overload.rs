@@ -1,8 +1,8 @@
 //! What strangers may fill is bounded, and PHP does not pay for it (docs/protocol.md, "Deadlines";
 //! docs/operations.md, "Sizing").
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Http, SECRET, Socket, Worker, command, request, until};
+use crate::support::{Http, SECRET, Socket, Worker, alone, command, request, until};
 
 /// What PHP waits for an answer.
 const PHP_WAITS: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ fn a_browser_that_floods_pings_holds_nobody_up() {
     worker.register("quiet");
     worker.register_open("flooded");
     let mut quiet = worker.subscribe("quiet");
-    let floods: Vec<_> = (0..4).map(|_| flood(&worker)).collect();
+    let floods: Vec<_> = (0..4).map(|_| flood(&worker, Duration::from_secs(1))).collect();
 
     let mut slowest = Duration::ZERO;
     for n in 0..50 {
@@ -104,18 +104,49 @@ fn a_browser_that_floods_pings_holds_nobody_up() {
     }
 }
 
-/// A browser that sends pings as fast as it can for a second, and reads the pongs.
-fn flood(worker: &Worker) -> thread::JoinHandle<()> {
+#[test]
+fn a_browser_that_goes_on_flooding_pings_gets_no_more_than_its_turn() {
+    let _alone = alone();
+    let worker = Worker::start();
+    worker.register("quiet");
+    worker.register_open("flooded");
+    let mut quiet = worker.subscribe("quiet");
+    let floods: Vec<_> = (0..2).map(|_| flood(&worker, Duration::from_secs(8))).collect();
+
+    let begin = Instant::now();
+    let medians = [1, 7].map(|second| {
+        let mut times = Vec::new();
+        while begin.elapsed() < Duration::from_secs(second) {
+            let begin = Instant::now();
+            quiet.assert_quiet();
+            times.push(begin.elapsed());
+        }
+        let mut last = times.split_off(times.len().saturating_sub(9));
+        last.sort_unstable();
+        last[last.len() / 2]
+    });
+    println!("a pong after {medians:?}");
+
+    for flood in floods {
+        flood.join().unwrap();
+    }
+    assert!(medians[1] < 4 * medians[0], "at first and at last: {medians:?}");
+}
+
+/// A browser that sends pings as fast as it can for `time`, and reads the pongs.
+fn flood(worker: &Worker, time: Duration) -> thread::JoinHandle<()> {
     let mut socket: Socket = worker.open("flooded");
     socket.authenticate("");
+    let mut sender = socket.into_stream();
+    let mut reader = sender.try_clone().unwrap();
     let pings = [0x89, 0x80, 0, 0, 0, 0].repeat(10_000);
-    let end = Instant::now() + Duration::from_secs(1);
+    let end = Instant::now() + time;
     thread::spawn(move || {
-        while Instant::now() < end && socket.try_send_raw(&pings).is_ok() {
-            let mut unread = 10_000 * 2;
-            while unread > 0 {
-                unread -= socket.read_some(unread);
-            }
-        }
+        let mut unread = vec![0; 1024 * 1024];
+        while reader.read(&mut unread).is_ok_and(|count| count > 0) {}
+    });
+    thread::spawn(move || {
+        while Instant::now() < end && sender.write_all(&pings).is_ok() {}
+        let _ = sender.shutdown(Shutdown::Both); // Fails if the worker was first.
     })
 }
