@@ -3,7 +3,7 @@
 //!
 //! `"` topic (8), connection (4), sequence (12), planned moment (16), check (8), filler `"`, the
 //! numbers in lower-case hex. Letters and digits only, which no JSON encoder escapes. Start
-//! reading at [`write`] and [`read`]; what stands around a payload is [`envelope`](super::envelope)'s.
+//! reading at [`write()`] and [`read`]; what stands around a payload is [`envelope`](super::envelope)'s.
 
 /// Fewest bytes of a payload, quotes included.
 pub const LEAST_BYTES: usize = 64;
@@ -98,7 +98,7 @@ pub fn write(payload: &mut [u8], stamp: &Stamp) {
 ///
 /// # Errors
 ///
-/// [`Altered`], if a single bit differs from what [`write`] wrote.
+/// [`Altered`], if a single bit differs from what [`write()`] wrote.
 pub fn read(payload: &[u8], bytes: usize) -> Result<Stamp, Altered> {
     let [b'"', inner @ ..] = payload else {
         return Err(Altered::Numbers);

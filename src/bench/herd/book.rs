@@ -57,7 +57,7 @@ pub struct Findings {
     pub timeline: Vec<u64>,
     /// Frames that were planned in the window and came, but those to slow sockets.
     pub deliveries: u64,
-    /// What was wrong; lost frames are found later, by [`Findings::lost`].
+    /// What was wrong; lost frames are found later, by [`Findings::find_lost`].
     pub faults: Faults,
     /// Slow sockets that the server ended.
     pub slow_closed: u64,

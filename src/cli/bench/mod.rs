@@ -1,6 +1,6 @@
 //! `bench`: measures what this machine carries, with a worker of its own or a running one.
 //!
-//! Start reading at [`bench`]; `running` finds a worker that runs, `watch` shows how far it is.
+//! Start reading at [`bench()`]; `running` finds a worker that runs, `watch` shows how far it is.
 
 mod running;
 mod watch;
