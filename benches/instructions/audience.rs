@@ -10,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
+use mio::{Poll, Token, Waker};
 use tokio::runtime::{Builder, EnterGuard, Runtime};
-use tokio_util::task::TaskTracker;
 use wavelog_worker::clock::Clock;
 use wavelog_worker::config::HubConfig;
 use wavelog_worker::hub::{Hub, Subscription};
-use wavelog_worker::link::{Link, LinkContext};
+use wavelog_worker::link::{Link, LinkContext, Troubled};
 use wavelog_worker::metrics::Metrics;
 use wavelog_worker::protocol::message;
 
@@ -49,12 +48,13 @@ impl Audience {
         let runtime: &Runtime = Box::leak(Box::new(runtime));
         let entered = runtime.enter();
         let metrics = Arc::new(Metrics::default());
+        let waker = Waker::new(Poll::new().unwrap().registry(), Token(0)).unwrap();
         let links = Arc::new(LinkContext {
             backlog_bytes: 1024 * 1024,
             write_timeout: PATIENCE,
             clock: Clock::start(),
             metrics: Arc::clone(&metrics),
-            tasks: TaskTracker::new(),
+            troubled: Troubled::new(Arc::new(waker)),
         });
         let outbox_bytes = NonZeroUsize::new(8 * 1024 * 1024).unwrap();
         let hub = Hub::new(HubConfig { outbox_bytes }, metrics);
@@ -65,9 +65,8 @@ impl Audience {
             browsers.push(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
             let (stream, _) = listener.accept().unwrap();
             stream.set_nonblocking(true).unwrap();
-            let stream = tokio::net::TcpStream::from_std(stream).unwrap();
-            runtime.block_on(stream.writable()).unwrap(); // Or the first frames are queued.
-            let link = Link::corked(stream, Arc::clone(&links));
+            let stream = mio::net::TcpStream::from_std(stream);
+            let link = Link::corked(stream, 0, Arc::clone(&links));
             subscriptions.push(hub.subscribe(TOPIC, user, Arc::clone(&link)));
             link.uncork(&Bytes::new());
         }
@@ -85,9 +84,7 @@ impl Audience {
 
 impl Call for Audience {
     fn call(&mut self) {
-        // Not in the runtime unless it has to be: that costs more than a short list.
-        let published = self.hub.publish(TOPIC, || self.frame.clone()).now_or_never();
-        published.expect("the outbox has room").unwrap();
+        self.hub.publish_now(TOPIC, || self.frame.clone()).expect("the outbox has room");
         if self.is_long {
             self.runtime.block_on(self.hub.drained());
         }

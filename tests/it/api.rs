@@ -1,6 +1,6 @@
 //! The internal port: paths, methods, secret, connections (docs/protocol.md, "Internal API").
 
-use crate::support::{Http, SECRET, Worker, request};
+use crate::support::{Answer, Http, SECRET, Worker, request};
 
 const CALLS: [&str; 4] =
     ["/internal/register", "/internal/unregister", "/internal/publish", "/internal/push"];
@@ -219,6 +219,73 @@ fn pipelined_requests_are_answered_in_their_order() {
     let statuses: Vec<u16> = requests.iter().map(|_| connection.answer().status).collect();
 
     assert_eq!(statuses, [404, 200, 200, 405, 200, 404]);
+}
+
+#[test]
+fn a_call_is_answered_alike_wherever_it_is_cut_in_two() {
+    let worker = Worker::start();
+    worker.register("a");
+    let mut socket = worker.subscribe("a");
+    let bytes = worker.publish_request("a", "1");
+
+    for cut in 1..bytes.len() {
+        let mut connection = worker.internal();
+        connection.ask(&bytes).assert_ok();
+        connection.send(&bytes[..cut]);
+        connection.send(&[&bytes[cut..], &bytes].concat());
+        connection.answer().assert_ok();
+        connection.answer().assert_ok();
+    }
+
+    for _ in 0..3 * (bytes.len() - 1) {
+        assert_eq!(socket.next_push(), "1");
+    }
+    assert_eq!(worker.counter("publishes"), 3 * (bytes.len() as u64 - 1));
+}
+
+#[test]
+fn many_pipelined_calls_are_carried_out_in_their_order() {
+    const CALLS: usize = 500;
+    let worker = Worker::start();
+    worker.register("a");
+    let mut socket = worker.subscribe("a");
+    let mut connection = worker.internal();
+
+    let requests = (0..CALLS).flat_map(|n| worker.publish_request("a", &n.to_string()));
+    connection.send(&requests.collect::<Vec<_>>());
+
+    for n in 0..CALLS {
+        connection.answer().assert_ok();
+        assert_eq!(socket.next_push(), n.to_string());
+    }
+}
+
+#[test]
+fn what_makes_a_call_unusual_does_not_change_its_answer() {
+    let worker = Worker::start();
+    worker.register("a");
+    let mut socket = worker.subscribe("a");
+    let secret = ("X-Worker-Secret", SECRET);
+    let many: Vec<_> = (0..40).map(|_| ("X-More", "1")).chain([secret]).collect();
+    let body = br#"{"topic":"a","payload":1}"#;
+
+    for headers in [
+        &[secret, ("Connection", "close")][..],
+        &[secret, ("Connection", "keep-alive")],
+        &[secret, ("Upgrade", "h2c")],
+        &[secret, ("Content-Length", "25")], // The second time, and the same.
+        &many,
+    ] {
+        let usual = worker.internal().ask(&worker.publish_request("a", "1"));
+        let unusual = worker.internal().ask(&request("POST", "/internal/publish", headers, body));
+        assert_eq!(unusual.status, 200, "{headers:?}");
+        let without_date = |answer: &Answer| {
+            let said = |name: &&(String, String)| name.0 != "Date" && name.0 != "Connection";
+            answer.headers.iter().filter(said).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(without_date(&unusual), without_date(&usual));
+        assert_eq!([socket.next_push(), socket.next_push()], ["1", "1"]);
+    }
 }
 
 #[test]

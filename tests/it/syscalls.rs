@@ -51,6 +51,30 @@ fn a_paced_delivery_is_one_send_and_wakes_no_task() {
 }
 
 #[test]
+fn a_publish_is_one_read_and_one_write() {
+    const PUBLISHES: u64 = 300;
+    let _alone = alone();
+    let worker = Worker::start();
+    worker.register("a");
+    let mut publisher = worker.internal();
+    let request = worker.publish_request("a", "1");
+    publisher.ask(&request).assert_ok();
+
+    let strace = Strace::count_all(worker.pid());
+    for _ in 0..PUBLISHES {
+        publisher.ask(&request).assert_ok();
+    }
+    let calls = strace.finish_all();
+
+    println!("{calls:?}");
+    for (name, most) in [("recvfrom", 1.02), ("sendto", 1.02), ("epoll_wait", 1.2), ("futex", 0.1)]
+    {
+        let each = calls.get(name).copied().unwrap_or_default() as f64 / PUBLISHES as f64;
+        assert!(each <= most, "{each} calls of {name} for each publish");
+    }
+}
+
+#[test]
 fn a_burst_takes_far_fewer_sends_than_deliveries() {
     const PUBLISHES: u64 = 400;
     let _alone = alone();
