@@ -94,7 +94,7 @@ enum Command {
     Status(status::StatusArgs),
     /// Measure what this machine carries: how many browsers, how fast, at what cost.
     #[command(
-        after_help = "Examples:\n  wavelog_worker bench --quick\n  wavelog_worker bench fanout --sockets 5000 --rate 20\n  wavelog_worker bench all --report bench.html\n\nEach scenario is run against a worker of its own and, as the yardstick, against a floor: a program\nthat does nothing but one send per socket. Exit code 1 if anything was lost or wrong.\n--help has every option."
+        after_help = "Examples:\n  wavelog_worker bench --quick\n  wavelog_worker bench fanout --sockets 5000 --rate 20\n  wavelog_worker bench all --report bench.html\n\nEach scenario is run against a worker of its own and, as the yardstick, against a floor: a program\nthat does nothing but one send per socket (alone: bench floor). Exit code 1 if anything was lost or\nwrong. --help has every option."
     )]
     Bench(Box<bench::BenchArgs>),
 }

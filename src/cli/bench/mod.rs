@@ -73,6 +73,7 @@ pub(super) struct BenchArgs {
 enum BenchCommand {
     /// Run the floor alone, the least that a server can do: for comparing by other means.
     #[command(
+        hide = true,
         after_help = "Example:\n  wavelog_worker bench floor --ws-port 9100 --internal-port 9101\n\nA socket is subscribed from the answer to its upgrade; there are no tokens. Ctrl-C ends it."
     )]
     Floor {
