@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::app::App;
 use crate::config::{Config, Env, Loaded};
 use crate::demo::{self, DemoPorts};
-use crate::listener::raise_file_limit;
+use crate::listener::{make_room_for_files, raise_file_limit};
 use crate::status::VERSION;
 use crate::telemetry;
 
@@ -33,8 +33,9 @@ pub(super) const TERMINAL_GONE: [SignalKind; 3] =
 /// Loads the configuration at `path` and serves until SIGTERM or SIGINT.
 pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
     let loaded = Config::load(path, env).map_err(|error| error.to_string())?;
-    let logging = telemetry::start(loaded.config.log);
     let files = raise_file_limit();
+    make_room_for_files(files); // Before there are threads.
+    let logging = telemetry::start(loaded.config.log);
     say_hello(&loaded, files);
     let runtime = runtime(loaded.config.threads)?;
     let result = runtime.block_on(async {

@@ -143,14 +143,4 @@ mod tests {
 
         assert!(page.len() < 1_000_000, "{} bytes", page.len());
     }
-
-    #[test]
-    #[ignore = "writes pages to look at into the folder that REPORT_SAMPLES names"]
-    fn pages_are_written_to_look_at() {
-        let folder = std::env::var_os("REPORT_SAMPLES").map(std::path::PathBuf::from).unwrap();
-
-        for (name, page) in pages() {
-            std::fs::write(folder.join(name).with_extension("html"), page).unwrap();
-        }
-    }
 }
