@@ -85,7 +85,7 @@ fuzz: ## The property tests of everything that reads input, each with 100,000 ca
 	PROPTEST_CASES=100000 cargo test --profile quick --lib -- protocol:: token:: config::
 
 .PHONY: bench
-bench: ## Measure what this machine carries, some ten minutes; target/bench.html and bench.json
+bench: ## Measure what this machine carries, some five minutes; target/bench.html and bench.json
 	cargo build --release
 	$(target)/release/wavelog_worker bench all --json --report $(target)/bench.html >$(target)/bench.json
 

@@ -40,7 +40,7 @@ pub(super) struct BenchArgs {
     /// What to measure; without, each once. `all` measures them with several sizes, too.
     #[arg(value_name = "SCENARIO", value_parser = scenarios())]
     scenarios: Vec<String>,
-    /// Small sizes: a look in half a minute.
+    /// Small sizes: a look in 15 seconds.
     #[arg(long)]
     quick: bool,
     /// How often each is measured; with --quick, once.
