@@ -184,7 +184,9 @@ impl<'a> Stage<'a> {
         self.seconds = in_seconds(now_ns() - self.opened_ns);
         self.window.close();
         let after = cost::cpu_ns(self.target.process);
-        self.cpu_spent = after.zip(self.cpu_before).map(|(after, before)| after - before);
+        // Less than before is nothing to count: a thread ended, and took its time with it.
+        self.cpu_spent =
+            after.zip(self.cpu_before).and_then(|(after, before)| after.checked_sub(before));
     }
 
     /// Takes the memory of now for the one before.
