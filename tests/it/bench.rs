@@ -221,6 +221,16 @@ fn a_wrong_secret_is_said_before_anything_is_measured() {
 }
 
 #[test]
+fn a_run_that_measures_nothing_is_no_success() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 1000; exec \"$0\" bench neighbours"]);
+    let outcome = run(shell.arg(env!("CARGO_BIN_EXE_wavelog_worker")));
+
+    let refusal = outcome.refusal();
+    assert!(refusal.starts_with("nothing is measured: 808 of 11,100 sockets"), "{refusal}");
+}
+
+#[test]
 fn sizes_out_of_bounds_are_wrong_arguments() {
     for arguments in [
         &["fanout", "--payload", "10"][..],
