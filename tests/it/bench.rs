@@ -323,6 +323,24 @@ fn a_signal_ends_its_servers_and_shows_what_was_measured_before() {
     }
 }
 
+#[test]
+fn a_bench_that_is_killed_leaves_no_server_behind() {
+    let mut bench = Running::start(&["slow", "--sockets", "20", "--seconds", "60"]);
+    let parent = bench.child.id();
+    let servers =
+        until("a worker", || Some(children(parent)).filter(|children| !children.is_empty()));
+
+    bench.child.kill().unwrap();
+    bench.wait();
+
+    // Whoever inherits them may not reap them.
+    let is_over = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    };
+    until("its servers to end", || servers.iter().all(is_over).then_some(()));
+}
+
 /// A running floor and where it listens.
 fn floor() -> (Running, SocketAddr, SocketAddr) {
     let mut floor = Running::start(&["floor"]);
