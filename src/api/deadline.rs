@@ -3,7 +3,8 @@
 //! hyper has one of its own, but that also ends connections which merely wait for their next
 //! request, as proxies and PHP with persistent handles let them. So the stream watches itself: a
 //! head that has begun must be whole within the time for a request; between requests it may take
-//! [`IDLE`] (also if the beginning of a head came together with the request before); and a client that does not read its answer for as long as a request may take is gone.
+//! [`IDLE`] (also if the beginning of a head came together with the request before); and a client
+//! that does not read its answer for as long as a request may take is gone.
 
 use std::io;
 use std::pin::Pin;

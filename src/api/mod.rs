@@ -1,9 +1,10 @@
 //! The internal port: PHP registers topics and publishes events.
 //!
-//! `quick` serves the usual calls by itself, hyper reads all other HTTP and `handler` answers. Every wait has a deadline (`deadline`). Errors become
-//! HTTP status codes in `answer` and nowhere else. The port has threads of its own, each with a
-//! runtime that shares nothing, so that a publish wakes nobody but the thread that serves it, and
-//! waits for no drain of a long list. Start reading at [`start`].
+//! `quick` serves the usual calls by itself, hyper reads all other HTTP and `handler` answers.
+//! Every wait has a deadline (`deadline`). Errors become HTTP status codes in `answer` and nowhere
+//! else. The port has threads of its own, each with a runtime that shares nothing, so that a
+//! publish wakes nobody but the thread that serves it, and waits for no drain of a long list.
+//! Start reading at [`start`].
 
 mod answer;
 mod deadline;
@@ -163,6 +164,7 @@ async fn serve_anything(
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let result = tokio::select! {
+        biased; // A request that has been read is under way, also if the end comes just now.
         result = connection.as_mut() => result,
         () = context.shutdown.stopping.cancelled() => {
             connection.as_mut().graceful_shutdown(); // The request under way is still answered.
@@ -174,5 +176,54 @@ async fn serve_anything(
     }
     if let Err(error) = result {
         debug!(%error, "internal connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{HubConfig, RegistryConfig};
+    use crate::hub::Hub;
+    use crate::registry::Registry;
+    use crate::secret::Secret;
+
+    fn context() -> Arc<ApiContext> {
+        let metrics = Arc::<Metrics>::default();
+        let hub = HubConfig { outbox_bytes: NonZeroUsize::MAX };
+        let registry = RegistryConfig { topic_ttl: Duration::from_secs(60) };
+        let broker = Broker::new(
+            Registry::new(registry),
+            Hub::new(hub, Arc::clone(&metrics)),
+            Secret::new("-".repeat(32)).unwrap(),
+            Clock::start(),
+            Arc::clone(&metrics),
+        );
+        let http = HttpConfig { request_timeout: Duration::from_secs(10), trusted_proxies: vec![] };
+        let (broker, shutdown) = (Arc::new(broker), Shutdown::default());
+        Arc::new(ApiContext { broker, http, metrics, shutdown })
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_read_before_the_end_is_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let context = context();
+        context.shutdown.stopping.cancel();
+
+        for _ in 0..32 {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, peer) = listener.accept().await.unwrap();
+            let begun = Bytes::from_static(b"GET /readyz HTTP/1.1\r\n\r\n");
+            serve_anything(stream, begun, peer, Arc::clone(&context)).await;
+
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
+        }
     }
 }

@@ -63,6 +63,9 @@ pub fn steps(choice: Choice<'_>, sizes: &Sizes, possible: u64) -> (Vec<Step>, Op
         sizes.apply(&mut step.load);
         most_wanted = most_wanted.max(step.load.sockets + step.beside());
         let Some(most) = possible.checked_sub(step.beside()) else { continue };
+        if most == 0 && step.load.sockets > 0 {
+            continue;
+        }
         step.load.sockets = step.load.sockets.min(most);
         // Sizes of one's own, or a low limit, make several of `all` the same.
         if !steps.contains(&step) {
@@ -201,5 +204,13 @@ mod tests {
         let idle = steps.iter().filter(|step| step.name == Name::Idle).count();
         assert_eq!(idle, 2, "the three sizes have become one, beside the one with more at once");
         assert!(note.unwrap().starts_with("900 of 19,000 sockets are possible here: "));
+    }
+
+    #[test]
+    fn without_a_socket_only_that_is_left_which_needs_none() {
+        let (steps, note) = steps(Choice::All, &Sizes::default(), 0);
+
+        assert_eq!(steps, [Step::usual(Name::Publish)]);
+        assert!(note.is_some());
     }
 }

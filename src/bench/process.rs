@@ -43,6 +43,7 @@ impl Process {
     /// have ended are not in it, so a difference of two readings can miss a little. Where the
     /// kernel does not count exactly, it is whole ticks. `None` if it is gone or not ours to see.
     pub fn cpu_ns(self) -> Option<u64> {
+        self.resident_pages()?; // Of one that is dead, but not reaped, a single thread is left.
         self.exact_cpu_ns().or_else(|| self.cpu_ticks_ns())
     }
 
@@ -51,11 +52,7 @@ impl Process {
         // Exact, but only for those who may look into the process; statm may lag behind.
         let rollup = fs::read_to_string(self.path("smaps_rollup")).ok();
         let exact = rollup.as_deref().and_then(|text| kib_field(text, "Rss:"));
-        exact.or_else(|| {
-            let statm = fs::read_to_string(self.path("statm")).ok()?;
-            let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-            Some(pages * page_size() as u64)
-        })
+        exact.or_else(|| Some(self.resident_pages()? * page_size() as u64))
     }
 
     /// The name of its program, as far as the kernel keeps it: 15 bytes.
@@ -69,6 +66,13 @@ impl Process {
         let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
         // "unlimited" is as many as there are numbers.
         Some(line.split_whitespace().next()?.parse().unwrap_or(u64::MAX))
+    }
+
+    /// Pages of its memory. `None` if it is gone, reaped or not.
+    fn resident_pages(self) -> Option<u64> {
+        let statm = fs::read_to_string(self.path("statm")).ok()?;
+        let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+        (pages > 0).then_some(pages)
     }
 
     fn exact_cpu_ns(self) -> Option<u64> {
@@ -204,6 +208,20 @@ mod tests {
         assert!(process.open_files().unwrap() > 10);
         assert!(!process.name().unwrap().is_empty());
         assert_eq!(Process { pid: u32::MAX }.rss_bytes(), None);
+    }
+
+    #[test]
+    fn one_that_is_dead_but_not_reaped_has_no_costs() {
+        let mut child = process::Command::new("sleep").arg("60").spawn().unwrap();
+        let dead = Process { pid: child.id() };
+        child.kill().unwrap();
+        let state = || fs::read_to_string(dead.path("stat")).unwrap();
+        while !state().contains(") Z ") {
+            std::thread::yield_now();
+        }
+
+        assert_eq!((dead.cpu_ns(), dead.rss_bytes()), (None, None));
+        child.wait().unwrap();
     }
 
     #[test]

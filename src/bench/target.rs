@@ -137,7 +137,7 @@ impl Servers {
     pub fn worker(&self) -> Result<Target, String> {
         let mut command = Command::new(&self.program);
         // An empty file, so that the one in the working directory does not count.
-        command.args(["serve", "--config", "/dev/null"]);
+        command.args(["serve", "--config", "/dev/null", "--end-with-stdin"]);
         self.start(command, Kind::Worker)
     }
 
@@ -202,7 +202,7 @@ impl Children {
 #[derive(Debug)]
 struct Own {
     pid: u32,
-    /// The floor ends when this does, so it does not outlive us even if we are killed.
+    /// A server ends when this does, so it does not outlive us even if we are killed.
     _stdin: Option<ChildStdin>,
     children: Children,
 }

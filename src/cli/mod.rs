@@ -51,7 +51,11 @@ enum Command {
     #[command(
         after_help = "Example:\n  wavelog_worker serve --config /etc/wavelog_worker/config.yaml"
     )]
-    Serve,
+    Serve {
+        /// End when standard input, a pipe, is closed: goes with whoever started it.
+        #[arg(long, hide = true)]
+        end_with_stdin: bool,
+    },
     /// Show it working: a worker in memory, on this machine only, with a page to open.
     #[command(
         after_help = "Example:\n  wavelog_worker demo\n\nWithout ports it takes 9000 and 9001, or free ones if those are taken."
@@ -104,8 +108,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments = Arguments::parse_from(arguments.map(with_two_dashes));
     let path = arguments.config.as_deref();
     let env: Env<'_> = &|name| std::env::var_os(name);
-    let outcome = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(path, env).map(done),
+    let outcome = match arguments.command.unwrap_or(Command::Serve { end_with_stdin: false }) {
+        Command::Serve { end_with_stdin } => serve::serve(path, env, end_with_stdin).map(done),
         Command::Demo { ws_port, internal_port } => {
             serve::demo(DemoPorts { ws: ws_port, internal: internal_port }).map(done)
         }

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::net::unix::pipe;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -30,8 +31,9 @@ pub(super) const TOLD_TO_END: [SignalKind; 2] = [SignalKind::terminate(), Signal
 pub(super) const TERMINAL_GONE: [SignalKind; 3] =
     [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
 
-/// Loads the configuration at `path` and serves until SIGTERM or SIGINT.
-pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
+/// Loads the configuration at `path` and serves until SIGTERM or SIGINT; if `end_with_stdin`, also
+/// until nobody holds the other end of the pipe that is standard input.
+pub(super) fn serve(path: Option<&Path>, env: Env<'_>, end_with_stdin: bool) -> Result<(), String> {
     let loaded = Config::load(path, env).map_err(|error| error.to_string())?;
     let files = raise_file_limit();
     make_room_for_files(files); // Before there are threads.
@@ -42,6 +44,9 @@ pub(super) fn serve(path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
         let app = App::bind(loaded.config).map_err(|error| error.to_string())?;
         let end = end_signal(&TOLD_TO_END)?;
         logging.report_losses(end.clone());
+        if end_with_stdin {
+            tokio::spawn(cancel_with_stdin(end.clone()));
+        }
         app.run(end).await.map_err(|error| error.to_string())
     });
     runtime.shutdown_timeout(LEFTOVERS);
@@ -86,6 +91,14 @@ pub(super) fn end_signal(signals: &[SignalKind]) -> Result<CancellationToken, St
         });
     }
     Ok(end)
+}
+
+/// Cancels `end` when standard input ends, if that is a pipe. Costs no thread.
+async fn cancel_with_stdin(end: CancellationToken) {
+    if let Ok(mut stdin) = pipe::OpenOptions::new().open_receiver("/dev/stdin") {
+        let _ = tokio::io::copy(&mut stdin, &mut tokio::io::sink()).await;
+        end.cancel();
+    }
 }
 
 fn say_hello(loaded: &Loaded, files: Option<u64>) {

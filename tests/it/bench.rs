@@ -221,6 +221,16 @@ fn a_wrong_secret_is_said_before_anything_is_measured() {
 }
 
 #[test]
+fn a_run_that_measures_nothing_is_no_success() {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 1000; exec \"$0\" bench neighbours"]);
+    let outcome = run(shell.arg(env!("CARGO_BIN_EXE_wavelog_worker")));
+
+    let refusal = outcome.refusal();
+    assert!(refusal.starts_with("nothing is measured: 808 of 11,100 sockets"), "{refusal}");
+}
+
+#[test]
 fn sizes_out_of_bounds_are_wrong_arguments() {
     for arguments in [
         &["fanout", "--payload", "10"][..],
@@ -311,6 +321,24 @@ fn a_signal_ends_its_servers_and_shows_what_was_measured_before() {
         assert!(stdout.contains("\nidle: 20 sockets") && !stdout.contains("fanout"), "{stdout}");
         assert_eq!(bench.line(), "interrupted: this is what was measured before\n");
     }
+}
+
+#[test]
+fn a_bench_that_is_killed_leaves_no_server_behind() {
+    let mut bench = Running::start(&["slow", "--sockets", "20", "--seconds", "60"]);
+    let parent = bench.child.id();
+    let servers =
+        until("a worker", || Some(children(parent)).filter(|children| !children.is_empty()));
+
+    bench.child.kill().unwrap();
+    bench.wait();
+
+    // Whoever inherits them may not reap them.
+    let is_over = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    };
+    until("its servers to end", || servers.iter().all(is_over).then_some(()));
 }
 
 /// A running floor and where it listens.

@@ -50,16 +50,26 @@ fn neither_the_publisher_of_a_long_list_nor_other_topics_wait_for_it() {
 
 #[test]
 fn publishes_over_the_bound_of_an_outbox_are_503_and_the_others_are_delivered_in_order() {
-    const PUBLISHES: usize = 8;
+    // Each is more than half of what may wait.
+    fill_the_outbox(8, 40_000);
+}
+
+#[test]
+fn small_publishes_over_the_bound_of_an_outbox_wait_and_are_503_as_well() {
+    // So small that a publish that has room never meets the HTTP stack.
+    fill_the_outbox(10, 12_000);
+}
+
+/// Publishes to a slow list more than may wait: `publishes` of `bytes`.
+fn fill_the_outbox(publishes: usize, bytes: usize) {
     let _alone = alone();
     let (worker, mut sockets) = worker("outbox_bytes: 65536\n");
     let strace = Strace::delay_sends(&worker, DELAY);
 
-    // Each is more than half of what may wait.
-    let padding = "x".repeat(40_000);
+    let padding = "x".repeat(bytes);
     let mut accepted = Vec::new();
     let mut refused = 0;
-    for n in 0..PUBLISHES {
+    for n in 0..publishes {
         let payload = format!(r#"[{n},"{padding}"]"#);
         let begin = Instant::now();
         let answer = worker.try_publish("long", &payload);
@@ -75,7 +85,9 @@ fn publishes_over_the_bound_of_an_outbox_are_503_and_the_others_are_delivered_in
     }
     drop(strace);
 
-    assert!(refused > 0 && accepted.len() > 1, "{refused} of {PUBLISHES} were refused");
+    assert!(refused > 0 && accepted.len() > 1, "{refused} of {publishes} were refused");
+    assert_eq!(worker.counter("publishes_busy"), refused);
+    assert_eq!(worker.counter("publishes"), accepted.len() as u64);
     for socket in &mut sockets {
         for payload in &accepted {
             assert_eq!(socket.next_push(), *payload);

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use mio::Waker;
 
@@ -72,6 +73,9 @@ pub struct Settings {
     pub connections: usize,
     /// Bytes of a payload.
     pub payload_bytes: usize,
+    /// How long a socket may take to get in. If that is too long for one, and no other got in
+    /// meanwhile, those that have not begun are given up as well.
+    pub handshake: Duration,
 }
 
 /// What a herd is told.
@@ -160,5 +164,34 @@ impl Drop for Herd {
             self.tell(Command::Finish);
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::bench::moment::{in_seconds, now_ns};
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_server_that_answers_nobody_is_given_up_once_and_not_for_each_socket() {
+        const SOCKETS: usize = 60;
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap(); // The system accepts for it.
+        let address = silent.local_addr().unwrap();
+        let target = Target::running(address, address, Secret::new("-".repeat(32)).unwrap(), None);
+        let handshake = Duration::from_millis(10);
+        let settings = Settings { at_once: 1, connections: 1, payload_bytes: 100, handshake };
+        let herd = Herd::start(settings, &target, &Topics::fresh(1), &Arc::default()).unwrap();
+        let began = now_ns();
+
+        herd.connect(Batch::of(Group::Steady, 0..1, SOCKETS));
+        herd.connect(Batch::of(Group::Passing, 0..1, SOCKETS));
+        herd.shared().passed.wait(SOCKETS as u64, Duration::from_secs(20), |_| {});
+
+        assert!(in_seconds(now_ns() - began) < SOCKETS as f64 / 2.0);
+        assert_eq!(herd.shared().settled.count(), 2 * SOCKETS as u64);
+        assert_eq!(herd.finish().unwrap().faults.refused, 2 * SOCKETS as u64);
     }
 }

@@ -33,9 +33,6 @@ const SCRATCH_BYTES: usize = 64 << 10;
 /// Events that are taken at a time.
 const EVENTS: usize = 1024;
 
-/// How long a socket may take to get in.
-const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
-
 /// How often that is looked after.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -62,6 +59,8 @@ pub struct Loop {
     /// Passing sockets that left.
     left: u64,
     slow_read: bool,
+    /// When a socket was let in for the last time.
+    let_in_ns: u64,
     swept_ns: u64,
     scratch: Vec<u8>,
     book: Book,
@@ -94,6 +93,7 @@ impl Loop {
             passing: VecDeque::new(),
             left: 0,
             slow_read: false,
+            let_in_ns: 0,
             swept_ns: now_ns(),
             scratch: vec![0; SCRATCH_BYTES],
             book,
@@ -202,6 +202,7 @@ impl Loop {
     /// A socket is in: its place among the handshakes is free, and a passing one may leave.
     fn let_in(&mut self, at: usize) {
         self.under_way -= 1;
+        self.let_in_ns = now_ns();
         if self.sockets[at].as_ref().is_some_and(|socket| socket.group == Group::Passing) {
             self.passing.push_back(at);
         }
@@ -315,15 +316,31 @@ impl Loop {
             return;
         }
         self.swept_ns = now;
+        let patience = self.settings.handshake;
+        let is_late = |since_ns: u64| now.saturating_sub(since_ns) > nanos(patience);
+        let trouble = || format!("the handshake takes more than {} s", patience.as_secs());
+        let mut some_are_late = false;
         for at in 0..self.sockets.len() {
-            let late = self.sockets[at].as_ref().is_some_and(|socket| {
-                let since = now.saturating_sub(socket.began_ns);
-                socket.phase != Phase::Open && since > nanos(HANDSHAKE_PATIENCE)
-            });
-            if late {
-                let secs = HANDSHAKE_PATIENCE.as_secs();
-                self.end(at, End::Refused(format!("the handshake takes more than {secs} s")));
+            let socket = self.sockets[at].as_ref();
+            if socket.is_some_and(|it| it.phase != Phase::Open && is_late(it.began_ns)) {
+                self.end(at, End::Refused(trouble()));
+                some_are_late = true;
             }
+        }
+        if some_are_late && is_late(self.let_in_ns) {
+            self.give_up(&trouble());
+        }
+    }
+
+    /// Nobody is let in any more: what has yet to begin would only take as long, row after row.
+    fn give_up(&mut self, trouble: &str) {
+        let mut begun = self.begun;
+        for batch in &mut self.batches {
+            for _ in begun..batch.sockets {
+                self.book.refused(batch.group, trouble.to_owned());
+            }
+            batch.sockets = begun;
+            begun = 0;
         }
     }
 

@@ -21,6 +21,9 @@ use crate::bench::target::Target;
 use crate::bench::topics::Topics;
 use crate::bench::window::Window;
 
+/// How long a socket may take to get in.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long no further socket may come in before the rest is given up. Longer than a herd waits
 /// for one.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(40);
@@ -84,8 +87,7 @@ impl<'a> Stage<'a> {
                 Publisher::open(target, number as u16, &topics, load.payload_bytes, &window)
             })
             .collect::<Result<_, _>>()?;
-        let settings =
-            Settings { at_once: load.at_once, connections, payload_bytes: load.payload_bytes };
+        let settings = settings(load, load.at_once, connections);
         let herd = Herd::start(settings, target, &topics, &window).map_err(no_herd)?;
         let memory = cost::resting_memory(target.process).map(memory_before);
         Ok(Self {
@@ -114,7 +116,7 @@ impl<'a> Stage<'a> {
     /// One line that says what is wrong and what to do.
     pub fn other_herd(&self, at_once: usize, window: &Arc<Window>) -> Result<Herd, String> {
         let connections = self.publishers.len();
-        let settings = Settings { at_once, connections, payload_bytes: self.load.payload_bytes };
+        let settings = settings(self.load, at_once, connections);
         Herd::start(settings, self.target, &self.topics, window).map_err(no_herd)
     }
 
@@ -184,7 +186,9 @@ impl<'a> Stage<'a> {
         self.seconds = in_seconds(now_ns() - self.opened_ns);
         self.window.close();
         let after = cost::cpu_ns(self.target.process);
-        self.cpu_spent = after.zip(self.cpu_before).map(|(after, before)| after - before);
+        // Less than before is nothing to count: a thread ended, and took its time with it.
+        self.cpu_spent =
+            after.zip(self.cpu_before).and_then(|(after, before)| after.checked_sub(before));
     }
 
     /// Takes the memory of now for the one before.
@@ -283,6 +287,11 @@ impl<'a> Stage<'a> {
             extra: vec![],
         })
     }
+}
+
+fn settings(load: &Load, at_once: usize, connections: usize) -> Settings {
+    let payload_bytes = load.payload_bytes;
+    Settings { at_once, connections, payload_bytes, handshake: HANDSHAKE_PATIENCE }
 }
 
 /// Only what it was before.

@@ -6,9 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Load, Progress};
-use crate::bench::moment::{now_ns, seconds_to_ns};
+use crate::bench::moment::{nanos, now_ns, seconds_to_ns, sleep_until};
 use crate::bench::publisher::{Pace, Publisher};
 use crate::bench::tally::Tally;
+
+/// How often a publisher that waits for its moment looks whether there is still need of it.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Publishes that are being made.
 #[derive(Debug)]
@@ -75,7 +78,7 @@ impl Volley {
         }
     }
 
-    /// The moment of the next publish, if there is one. Waits for it.
+    /// The moment of the next publish, if there is one. Waits for it, but not beyond the end.
     pub fn next(&self, pace: &mut Pace) -> Option<u64> {
         if self.stopped.load(SeqCst) {
             return None;
@@ -83,8 +86,18 @@ impl Volley {
         if self.most.is_some_and(|most| self.taken.fetch_add(1, SeqCst) >= most) {
             return None;
         }
-        let planned = pace.wait();
+        let planned = pace.next_moment();
+        self.sleep_until(planned.min(self.end_ns));
         (planned < self.end_ns && !self.stopped.load(SeqCst)).then_some(planned)
+    }
+
+    /// Sleeps until `moment_ns`, or until it is stopped.
+    fn sleep_until(&self, moment_ns: u64) {
+        let mut now = now_ns();
+        while now < moment_ns && !self.stopped.load(SeqCst) {
+            sleep_until(moment_ns.min(now + nanos(LOOK)));
+            now = now_ns();
+        }
     }
 
     /// One more was answered.
@@ -164,5 +177,54 @@ struct Done<'a>(&'a Tally);
 impl Drop for Done<'_> {
     fn drop(&mut self) {
         self.0.add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::scenario::Name;
+
+    /// Less than one in a day.
+    const SELDOM: Option<f64> = Some(1e-5);
+
+    fn load(rate: Option<f64>, seconds: f64) -> Load {
+        Load { rate, seconds, publishes: None, ..Load::usual(Name::Fanout) }
+    }
+
+    #[test]
+    fn a_moment_is_waited_for() {
+        let volley = Volley::of(&load(Some(100.0), 0.025));
+        let mut pace = volley.pace(0, 1);
+        let mut moments = vec![];
+
+        while let Some(planned) = volley.next(&mut pace) {
+            assert!(now_ns() >= planned);
+            moments.push(planned - volley.start_ns);
+        }
+
+        assert_eq!(moments, [0, 10_000_000, 20_000_000]);
+        assert!(now_ns() >= volley.end_ns, "the last moment has its time, too");
+    }
+
+    #[test]
+    fn a_moment_after_the_end_is_not_waited_for() {
+        let volley = Volley::of(&load(SELDOM, 0.01));
+        let mut pace = volley.pace(0, 1);
+        assert_eq!(volley.next(&mut pace), Some(volley.start_ns));
+
+        assert_eq!(volley.next(&mut pace), None);
+    }
+
+    #[test]
+    fn who_waits_for_a_moment_is_stopped() {
+        let volley = Volley::until_stopped(&load(SELDOM, 1.0));
+        let mut pace = volley.pace(1, 2);
+
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| volley.next(&mut pace));
+            volley.stop();
+            assert_eq!(waiting.join().unwrap(), None);
+        });
     }
 }

@@ -256,8 +256,10 @@ impl BenchArgs {
         };
         let sizes = self.sizes.sizes(self.quick);
         let (steps, cut) = plan::steps(choice, &sizes, machine.possible_sockets);
-        if let Some(cut) = cut {
-            super::note(&cut);
+        match cut {
+            Some(cut) if steps.is_empty() => return Err(format!("nothing is measured: {cut}")),
+            Some(cut) => super::note(&cut),
+            None => {}
         }
         let servers = Servers {
             threads: self.own.threads.map(usize_of),
