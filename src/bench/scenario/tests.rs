@@ -95,9 +95,11 @@ fn a_plan_that_the_server_cannot_keep_up_with_is_told_as_latency() {
 
     let figures = measure(Name::Fanout, &load, &server.target(), &Silent).unwrap();
 
-    let (answer, whole_ns) = (figures.answer.unwrap(), figures.seconds * 1e9);
-    assert!(answer.max as f64 > whole_ns * 0.3, "{answer:?} {whole_ns}");
-    assert!(answer.p50 as f64 > whole_ns * 0.1, "{answer:?} {whole_ns}");
+    // The last waits for 199 others, each of which takes a few microseconds at the very least. How
+    // long a busy machine made one of them wait does not matter.
+    let answer = figures.answer.unwrap();
+    assert!(answer.max > 500_000, "{answer:?}");
+    assert!(answer.p50 > answer.max / 20, "{answer:?}");
 }
 
 #[test]
