@@ -87,7 +87,7 @@ fuzz: ## The property tests of everything that reads input, each with 100,000 ca
 .PHONY: bench
 bench: ## Measure what this machine carries, some five minutes; target/bench.html and bench.json
 	cargo build --release
-	$(target)/release/wavelog_worker bench all --json --report $(target)/bench.html >$(target)/bench.json
+	$(target)/release/wavelog_worker bench all --rounds 5 --json --report $(target)/bench.html >$(target)/bench.json
 
 # Sockets and publishes over a long time must leave nothing behind. What grows in the first rounds,
 # such as lists that have as much room as they need, is far below the bound.

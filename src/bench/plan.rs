@@ -45,7 +45,7 @@ pub struct Sizes {
     pub at_once: Option<usize>,
     /// Sockets that come and go.
     pub cycles: Option<u64>,
-    /// Small sizes where nothing else is asked for: all of it takes half a minute.
+    /// Small sizes where nothing else is asked for: all of it takes 15 seconds.
     pub quick: bool,
 }
 

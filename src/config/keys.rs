@@ -127,7 +127,7 @@ pub const OUTBOX_BYTES: Key = Key::new(
     "8MiB",
     Kind::Bytes { least: 64 << 10, most: 1 << 30 },
 );
-/// Threads that serve PHP and write to browsers.
+/// Threads that write to long lists of browsers.
 pub const THREADS: Key = Key::new("threads", "WORKER_THREADS", "auto", Kind::Threads { most: 512 });
 /// Proxies whose word about the client's address is taken.
 pub const TRUSTED_PROXIES: Key = Key::new(

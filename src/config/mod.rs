@@ -45,7 +45,7 @@ pub struct Config {
     pub http: HttpConfig,
     /// What is logged, and how.
     pub log: LogConfig,
-    /// Threads that serve PHP and write to browsers; `None` is one for each core. Key `threads`.
+    /// Threads that write to long lists of browsers; `None` is one for each core. Key `threads`.
     pub threads: Option<NonZeroUsize>,
 }
 
