@@ -91,7 +91,7 @@ enum BenchCommand {
 #[command(next_help_heading = "A worker of its own")]
 struct OwnArgs {
     /// Runtime threads of a worker of its own; without, one for each core.
-    #[arg(long, value_name = "N", conflicts_with = "ws", value_parser = number(1, 1_024), hide_short_help = true)]
+    #[arg(long, value_name = "N", conflicts_with = "ws", value_parser = number(1, 512), hide_short_help = true)]
     threads: Option<u64>,
     /// Cores for the server, such as 0 or 0-1,3.
     #[arg(long, value_name = "LIST", conflicts_with = "ws", value_parser = cores, hide_short_help = true)]
