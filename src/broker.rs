@@ -10,7 +10,7 @@ use crate::hub::{Busy, Hub, Subscription};
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::protocol::message;
-use crate::registry::{Registry, TopicMeta};
+use crate::registry::{Lookup, Registry, TopicMeta};
 use crate::secret::Secret;
 use crate::status::{Figures, Status};
 use crate::token::{self, Claims, TokenError};
@@ -93,9 +93,15 @@ impl Broker {
         self.registry.unregister(topic);
     }
 
-    /// What is known of a topic, if it is registered.
-    pub fn lookup(&self, topic: &str) -> Option<TopicMeta> {
+    /// What is known of a topic, without asking anybody.
+    pub fn lookup(&self, topic: &str) -> Lookup {
         self.registry.lookup(topic, self.clock.now_ms())
+    }
+
+    /// What is known of a topic, asking Redis if need be, within 100 ms. Never [`Lookup::Ask`].
+    /// Cancel-safe.
+    pub async fn find(&self, topic: &str) -> Lookup {
+        self.registry.find(topic, self.clock.now_ms()).await
     }
 
     /// Pushes `payload`, a JSON value as PHP wrote it, to all subscribers of `topic` on this node.
@@ -107,7 +113,12 @@ impl Broker {
     ///
     /// [`PublishError`] if it was not accepted; then nobody gets it.
     pub async fn publish(&self, topic: &str, payload: &str) -> Result<(), PublishError> {
-        self.lookup(topic).ok_or(PublishError::UnknownTopic)?;
+        match self.find(topic).await {
+            Lookup::Known(_) => {}
+            Lookup::Unknown | Lookup::Ask | Lookup::Away => {
+                return Err(PublishError::UnknownTopic);
+            }
+        }
         match self.hub.publish(topic, || message::push_frame(payload)).await {
             Ok(()) => {
                 self.metrics.publishes.inc();
@@ -126,7 +137,9 @@ impl Broker {
     ///
     /// As there, but busy at once if the topic's outbox is full.
     pub fn publish_now(&self, topic: &str, payload: &str) -> Result<(), PublishError> {
-        self.lookup(topic).ok_or(PublishError::UnknownTopic)?;
+        let Lookup::Known(_) = self.lookup(topic) else {
+            return Err(PublishError::UnknownTopic);
+        };
         self.hub
             .publish_now(topic, || message::push_frame(payload))
             .map_err(|Busy| PublishError::Busy)?;
@@ -141,7 +154,9 @@ impl Broker {
     ///
     /// [`AuthError`] says why not.
     pub fn authorize(&self, topic: &str, token: &str) -> Result<i64, AuthError> {
-        let meta = self.lookup(topic).ok_or(AuthError::TopicGone)?;
+        let Lookup::Known(meta) = self.lookup(topic) else {
+            return Err(AuthError::TopicGone);
+        };
         if !meta.require_token {
             return Ok(0);
         }

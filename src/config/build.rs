@@ -48,6 +48,7 @@ impl Builder<'_> {
             http: http?,
             log: log?,
             threads: threads?,
+            cluster: None,
         })
     }
 

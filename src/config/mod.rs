@@ -16,8 +16,10 @@ mod risks;
 mod sample;
 mod value;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -47,6 +49,120 @@ pub struct Config {
     pub log: LogConfig,
     /// Threads that write to long lists of browsers; `None` is one for each core. Key `threads`.
     pub threads: Option<NonZeroUsize>,
+    /// Other nodes and the Redis that joins them; `None` is a single node.
+    pub cluster: Option<ClusterConfig>,
+}
+
+/// How a node takes part in a cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// The Redis that joins the nodes. Keys `redis_url` and those that begin with it.
+    pub redis: RedisConfig,
+    /// What the names of all keys and channels begin with. Key `redis_prefix`, default `wavelog:`.
+    pub prefix: String,
+    /// What the node is called in the roster. Key `node_name`, default the host's name.
+    pub node_name: String,
+    /// What is done when browsers may have missed something. Key `on_gap`, default `resync`.
+    pub on_gap: OnGap,
+    /// Time over which browsers are closed then. Key `resync_spread`, default 5 s.
+    pub resync_spread: Duration,
+    /// Bytes of envelopes that wait while Redis is away. Key `redis_buffer_bytes`, default 16 MiB.
+    pub buffer_bytes: NonZeroUsize,
+    /// Longest time that an envelope waits. Key `redis_buffer_age`, default 60 s.
+    pub buffer_age: Duration,
+}
+
+/// What is done when browsers may have missed something that another node published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnGap {
+    /// They are closed with 4009, so that their pages come back and fetch anew.
+    Resync,
+    /// It is counted and logged, no more.
+    Ignore,
+}
+
+/// Which Redis, and how to get in.
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// Where it is.
+    pub target: RedisTarget,
+    /// The user of the server's access list; `None` is its default user.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// The number of the database.
+    pub database: i64,
+    /// TLS, if it is spoken.
+    pub tls: Option<RedisTls>,
+}
+
+/// Where a Redis is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisTarget {
+    /// One server.
+    Tcp(RedisAddress),
+    /// One server on this machine, by its socket.
+    Unix(PathBuf),
+    /// The master that sentinels name.
+    Sentinel(SentinelConfig),
+    /// A Redis Cluster, by some of its nodes.
+    Cluster(Vec<RedisAddress>),
+}
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisAddress {
+    /// A name or an address.
+    pub host: String,
+    /// The port, default 6379 (sentinels: 26379).
+    pub port: u16,
+}
+
+/// The sentinels that watch a master.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SentinelConfig {
+    /// Where they are.
+    pub sentinels: Vec<RedisAddress>,
+    /// What they call the master.
+    pub master: String,
+    /// The user to get in to them.
+    pub username: Option<String>,
+    /// The password to get in to them.
+    pub password: Option<String>,
+}
+
+/// How TLS is spoken to a Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisTls {
+    /// A file of authorities that are believed instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether the server's certificate is checked.
+    pub verify: bool,
+}
+
+/// Passwords are left out.
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { target, username, password: _, database, tls } = self;
+        f.debug_struct("RedisConfig")
+            .field("target", target)
+            .field("username", username)
+            .field("database", database)
+            .field("tls", tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Passwords are left out.
+impl fmt::Debug for SentinelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sentinels, master, username, password: _ } = self;
+        f.debug_struct("SentinelConfig")
+            .field("sentinels", sentinels)
+            .field("master", master)
+            .field("username", username)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where the worker listens.

@@ -34,6 +34,19 @@ pub struct TopicMeta {
     pub require_token: bool,
 }
 
+/// What is known of a topic at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// It is registered.
+    Known(TopicMeta),
+    /// It is not registered.
+    Unknown,
+    /// Only Redis can say: ask by [`Registry::find`].
+    Ask,
+    /// Only Redis could say, and it is away or slow.
+    Away,
+}
+
 /// The registered topics of this node.
 #[derive(Debug)]
 pub struct Registry {
@@ -79,12 +92,23 @@ impl Registry {
         self.shard(topic).lock().remove(topic);
     }
 
-    /// What is known of `topic`, if it is registered at `now_ms`.
-    pub fn lookup(&self, topic: &str, now_ms: u64) -> Option<TopicMeta> {
+    /// What is known of `topic` at `now_ms`, without asking anybody.
+    pub fn lookup(&self, topic: &str, now_ms: u64) -> Lookup {
         let mut shard = self.shard(topic).lock();
         self.clear(&mut shard, now_ms, CLEARED_PER_CALL);
-        let entry = shard.get(topic)?;
-        (now_ms < entry.ends_ms || topic == Topic::STATUS).then_some(entry.meta)
+        match shard.get(topic) {
+            Some(entry) if now_ms < entry.ends_ms || topic == Topic::STATUS => {
+                Lookup::Known(entry.meta)
+            }
+            _ => Lookup::Unknown,
+        }
+    }
+
+    /// What is known of `topic`, asking Redis if need be, within 100 ms. Never [`Lookup::Ask`].
+    /// Cancel-safe.
+    #[expect(clippy::unused_async, reason = "a registry that is not shared asks nobody")]
+    pub async fn find(&self, topic: &str, now_ms: u64) -> Lookup {
+        self.lookup(topic, now_ms)
     }
 
     /// How many topics are registered; just after many ended at once, a little too many.
@@ -169,8 +193,8 @@ mod tests {
         registry.register("a", OPEN, 0);
         registry.register("a", CLOSED, 50);
 
-        assert_eq!(registry.lookup("a", 149), Some(CLOSED));
-        assert_eq!(registry.lookup("a", 150), None);
+        assert_eq!(registry.lookup("a", 149), Lookup::Known(CLOSED));
+        assert_eq!(registry.lookup("a", 150), Lookup::Unknown);
         assert_eq!(registry.len(150), 0);
     }
 
@@ -182,7 +206,7 @@ mod tests {
         registry.unregister("a");
         registry.unregister("never there");
 
-        assert_eq!(registry.lookup("a", 1), None);
+        assert_eq!(registry.lookup("a", 1), Lookup::Unknown);
         assert!(registry.is_empty(1));
     }
 
@@ -191,10 +215,10 @@ mod tests {
         let registry = registry(100);
         registry.register(Topic::STATUS, CLOSED, 0);
 
-        assert_eq!(registry.lookup(Topic::STATUS, 100_000), Some(CLOSED));
+        assert_eq!(registry.lookup(Topic::STATUS, 100_000), Lookup::Known(CLOSED));
         assert_eq!(registry.names(200_000), [Topic::STATUS]);
         registry.unregister(Topic::STATUS);
-        assert_eq!(registry.lookup(Topic::STATUS, 200_001), None);
+        assert_eq!(registry.lookup(Topic::STATUS, 200_001), Lookup::Unknown);
     }
 
     #[test]
@@ -245,7 +269,7 @@ mod tests {
             registry.register(&format!("topic.{n}"), OPEN, 0);
         }
 
-        assert_eq!(registry.lookup("topic.99999", 100), None);
+        assert_eq!(registry.lookup("topic.99999", 100), Lookup::Unknown);
         assert!(registry.names(100).is_empty());
     }
 }

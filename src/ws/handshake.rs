@@ -18,6 +18,7 @@ use crate::client_addr::ClientAddr;
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
 use crate::protocol::message;
+use crate::registry::Lookup;
 
 /// Requests that are answered at a time. Who sends more at once is no browser, and every answer
 /// costs a system call.
@@ -269,7 +270,10 @@ fn decide(head: &Head, context: &WsContext) -> Result<(String, String), Refusal>
     };
     let topic = topic.as_ref().ok_or(Refusal::MissingTopic)?;
     let topic = std::str::from_utf8(topic).map_err(|_| Refusal::UnknownTopic)?;
-    context.broker.lookup(topic).ok_or(Refusal::UnknownTopic)?;
+    match context.broker.lookup(topic) {
+        Lookup::Known(_) => {}
+        Lookup::Unknown | Lookup::Ask | Lookup::Away => return Err(Refusal::UnknownTopic),
+    }
     Ok((topic.to_owned(), upgrade.clone()?))
 }
 
