@@ -34,11 +34,11 @@ pub struct Status<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     implementation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    counters: Option<&'a Metrics>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for_redis_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counters: Option<&'a Metrics>,
 }
 
 /// The figures of a status document.
