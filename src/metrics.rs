@@ -56,6 +56,8 @@ pub struct Metrics {
     pub backlog_bytes: Counter,
     /// Sockets closed with 4008: backlog over its bound, or nothing taken in time.
     pub slow_closes: Counter,
+    /// Sockets closed with 4009, because they may have missed what another node published.
+    pub resync_closes: Counter,
     /// Sockets that ended because nothing came from them, not even a pong.
     pub dead_peers: Counter,
     /// Browsers that did not authenticate in time.
