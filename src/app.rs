@@ -29,7 +29,7 @@ use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
-use crate::ws::{EventLoop, Pages, Running, WsContext};
+use crate::ws::{EventLoop, Pages, Resync, Running, WsContext};
 
 /// Time for the whole end. The process has to be gone within 2 s, and takes some to go.
 const END: Duration = Duration::from_millis(1500);
@@ -239,9 +239,11 @@ fn max_connections() -> usize {
 }
 
 /// Has browsers told what they may have missed. Never returns.
-async fn pass_on(gaps: Option<mpsc::Receiver<Gap>>, _ws: &Running) {
+async fn pass_on(gaps: Option<mpsc::Receiver<Gap>>, ws: &Running) {
     if let Some(mut gaps) = gaps {
-        while let Some(_gap) = gaps.recv().await {}
+        while let Some(Gap { topic, spread }) = gaps.recv().await {
+            ws.resync(Resync { topic: topic.map(|topic| topic.as_str().to_owned()), spread });
+        }
     }
     std::future::pending::<()>().await;
 }
