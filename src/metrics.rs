@@ -69,4 +69,8 @@ pub struct Metrics {
     pub refused_full: Counter,
     /// Calls of the internal API without the right secret.
     pub forbidden: Counter,
+    /// Connections to Redis that took the place of another.
+    pub redis_reconnects: Counter,
+    /// Times Redis was away for more than 500 ms.
+    pub redis_away: Counter,
 }
