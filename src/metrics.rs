@@ -85,4 +85,8 @@ pub struct Metrics {
     pub envelopes_missed: Counter,
     /// Times that browsers may have missed something that another node published.
     pub gaps: Counter,
+    /// Connections to Redis that took the place of another.
+    pub redis_reconnects: Counter,
+    /// Times Redis was away for more than 500 ms.
+    pub redis_away: Counter,
 }
