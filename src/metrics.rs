@@ -69,4 +69,12 @@ pub struct Metrics {
     pub refused_full: Counter,
     /// Calls of the internal API without the right secret.
     pub forbidden: Counter,
+    /// Times Redis was asked about one topic.
+    pub registry_asks: Counter,
+    /// Times somebody waited in vain for such an answer.
+    pub registry_ask_timeouts: Counter,
+    /// Registrations and unregistrations that Redis carried out.
+    pub registry_writes: Counter,
+    /// Topics that were forgotten because Redis did not have them any more.
+    pub registry_dropped: Counter,
 }

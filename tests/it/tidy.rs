@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("broker", &[
         "registry", "cluster", "hub", "link", "token", "protocol", "topic", "secret",
     ]),
-    ("registry", &["redis", "topic"]),
+    ("registry", &["redis", "protocol", "topic"]),
     ("cluster", &["redis", "hub", "protocol", "topic", "secret"]),
     ("hub", &["link", "protocol", "topic"]),
     ("link", &["protocol"]),
