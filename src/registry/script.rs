@@ -41,7 +41,7 @@ impl Script {
 pub(super) static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-local gone = tonumber(redis.call('GET', KEYS[2]) or 0) or 0
+local gone = tonumber(redis.pcall('GET', KEYS[2]) or 0) or 0
 if gone > tonumber(ARGV[3]) and gone <= tonumber(ARGV[8]) + 5000 then return 'gone' end
 local old = redis.pcall('GET', KEYS[1])
 if ARGV[4] == 'xx' and not old then return 'gone' end
@@ -61,7 +61,7 @@ return 'done'
 pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-local gone = tonumber(redis.call('GET', KEYS[2]) or 0) or 0
+local gone = tonumber(redis.pcall('GET', KEYS[2]) or 0) or 0
 if gone < tonumber(ARGV[1]) or gone > tonumber(ARGV[6]) + 5000 then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[7])
 end

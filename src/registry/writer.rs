@@ -83,6 +83,10 @@ impl Shared {
                     }
                     has_warned = true;
                     sleep(RETRY).await;
+                    // A replica that only reads says so here, and the connection is given up.
+                    if let Err(lost) = self.sign(commands).await {
+                        return lost;
+                    }
                 }
             }
         }
@@ -191,11 +195,17 @@ fn as_answer(code: &str, detail: &str) -> ::redis::RedisError {
 
 /// What is to be done about a refusal, and what it says.
 fn judge(why: &::redis::RedisError) -> (Refused, String) {
+    let text = why.to_string();
+    let says = |words: &str| text.contains(words);
     let kind = match why.code() {
         Some("NOSCRIPT") => Refused::NoScript,
         Some("CROSSSLOT") => Refused::NotThisByScript,
-        Some("NOPERM" | "ERR") => Refused::NotByScript,
+        Some("NOPERM") => Refused::NotByScript,
+        // What a script is not allowed, in the words of Redis 6.
+        _ if says("unknown command") || says("NOPERM") || says("can't run this command") => {
+            Refused::NotByScript
+        }
         _ => Refused::NotNow,
     };
-    (kind, why.to_string())
+    (kind, text)
 }
