@@ -564,6 +564,7 @@ impl Port {
             }
         }
     }
+
     /// Carries out the resyncs that were ordered, as far as they are due.
     fn resync(&mut self) {
         if self.closing {

@@ -29,11 +29,12 @@ pub(super) fn context(waker: Arc<Waker>) -> WsContext {
     let metrics = Arc::<Metrics>::default();
     let clock = Clock::start();
     let broker = Broker::new(
-        Registry::new(RegistryConfig { topic_ttl: Duration::from_secs(60) }),
+        Arc::new(Registry::new(RegistryConfig { topic_ttl: Duration::from_secs(60) })),
         Hub::new(HubConfig { outbox_bytes: NonZeroUsize::MAX }, Arc::clone(&metrics)),
         Secret::new("-".repeat(32)).unwrap(),
         clock,
         Arc::clone(&metrics),
+        None,
     );
     let session = SessionConfig {
         auth_timeout: Duration::from_secs(10),
