@@ -551,6 +551,22 @@ fn the_nodes_of_a_cluster_are_shown_for_people_and_as_they_came() {
 }
 
 #[test]
+fn a_single_node_is_alone_in_its_cluster() {
+    let site = Site::start();
+    let mut listener = site.listen(&["--register", "b"]);
+    listener.stderr_line("connected");
+
+    let table = site.run(&["status", "--cluster"]).good();
+
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 6, "{table}");
+    assert_eq!(lines[0], "redis: none, this is a single node");
+    let asked: Vec<&str> = lines[3].split_whitespace().collect();
+    assert_eq!((asked[0], asked[2]), ("*", env!("CARGO_PKG_VERSION")), "{table}");
+    assert_eq!(asked[4..6], ["1", "1"], "{table}");
+}
+
+#[test]
 fn a_worker_that_knows_of_no_cluster_is_told_from_one_that_refuses() {
     let site = Site::start();
     let (older_url, _) = answering("404 Not Found", "404 page not found\n");
