@@ -37,7 +37,7 @@ fn context(
     metrics: Arc<Metrics>,
 ) -> WsContext {
     let broker = Broker::new(
-        Arc::new(registry),
+        registry,
         Hub::new(HubConfig { outbox_bytes: NonZeroUsize::MAX }, Arc::clone(&metrics)),
         Secret::new("-".repeat(32)).unwrap(),
         clock,
