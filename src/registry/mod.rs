@@ -13,6 +13,8 @@ mod memory;
 mod names;
 mod script;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod told;
 mod value;
 mod writer;
