@@ -69,6 +69,10 @@ pub struct Metrics {
     pub refused_full: Counter,
     /// Calls of the internal API without the right secret.
     pub forbidden: Counter,
+    /// Connections to Redis that took the place of another.
+    pub redis_reconnects: Counter,
+    /// Times Redis was away for more than 500 ms.
+    pub redis_away: Counter,
     /// Times Redis was asked about one topic.
     pub registry_asks: Counter,
     /// Times somebody waited in vain for such an answer.
