@@ -199,6 +199,14 @@ impl Registry {
         names
     }
 
+    /// Returns when other nodes can know all that was registered and unregistered here, or Redis
+    /// is away; for the end of a node, which has a deadline. Cancel-safe.
+    pub async fn written(&self) {
+        if let Some(shared) = &self.shared {
+            shared.written().await;
+        }
+    }
+
     /// Clears some of what has ended; to be called now and then, so that topics nobody asks for
     /// give their memory back.
     pub fn tidy(&self, now_ms: u64) {

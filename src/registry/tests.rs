@@ -119,6 +119,20 @@ impl Node {
         redis.listening(0).await;
     }
 
+    /// The connection that serves the node, if there is one.
+    fn generation(&self) -> u64 {
+        let shared = self.registry.shared.as_ref().unwrap();
+        shared.serving().map_or(0, |(commands, _)| commands.generation())
+    }
+
+    /// Waits until another connection than that of `generation` serves the node, and nothing has
+    /// to be written any more.
+    async fn has_come_back(&self, generation: u64) {
+        until("another connection serves", || self.generation() > generation).await;
+        self.is_served().await;
+        self.has_written().await;
+    }
+
     /// Waits until the node is alone.
     async fn is_alone(&self) {
         let redis = self.redis.as_ref().unwrap();

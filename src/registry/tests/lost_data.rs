@@ -13,11 +13,10 @@ async fn a_redis_that_comes_back_empty_gets_every_topic_again() {
     a.register("removed", OPEN).await;
     a.unregister("removed").await;
 
+    let generations = [a.generation(), b.generation()];
     server.restart(&[]);
-    for node in [&a, &b] {
-        node.is_served().await;
-        node.has_written().await;
-    }
+    a.has_come_back(generations[0]).await;
+    b.has_come_back(generations[1]).await;
 
     until("all are there", || {
         value(&server, "of a") == r#"{"require_token":true}"#
@@ -54,9 +53,9 @@ async fn a_redis_that_comes_back_with_an_old_snapshot_gets_what_it_lost() {
     node.register("new", CLOSED).await;
     node.unregister("unregistered since").await;
 
+    let generation = node.generation();
     server.restart(&[]);
-    node.is_served().await;
-    node.has_written().await;
+    node.has_come_back(generation).await;
 
     assert_eq!(value(&server, "old"), r#"{"require_token":false}"#);
     assert_eq!(value(&server, "new"), r#"{"require_token":true}"#);

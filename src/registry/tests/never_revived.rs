@@ -127,26 +127,6 @@ async fn a_registration_that_comes_late_does_not_undo_a_later_one() {
 }
 
 #[tokio::test]
-async fn a_topic_that_ended_in_redis_during_an_outage_is_written_if_it_was_renewed() {
-    let server = Server::start(&[]);
-    server.cli(&["ACL", "SETUSER", "a", "on", ">secret", "~*", "&*", "+@all"]);
-    let mut config = server.config();
-    (config.username, config.password) = (Some("a".to_owned()), Some("secret".to_owned()));
-    let mut a = Node::alone(config, PATIENT, Duration::from_secs(3));
-    a.join().await;
-    a.register("t", OPEN).await;
-    shut_out(&a, "a", &server).await;
-
-    a.register("t", OPEN).await;
-    until("it has ended in Redis", || value(&server, "t").is_empty()).await;
-    a.register("t", OPEN).await;
-    sleep(LATE).await;
-    let_in(&a, "a", &server).await;
-
-    assert_eq!(value(&server, "t"), r#"{"require_token":false}"#);
-}
-
-#[tokio::test]
 async fn a_topic_that_is_unregistered_while_it_is_asked_for_is_not_learned() {
     let server = Server::start(&[]);
     let (a, b) = (Node::at(&server, PATIENT).await, Node::at(&server, PATIENT).await);
