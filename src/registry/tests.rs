@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::shared::Pace;
 use super::{Lookup, Registry, Sharing, TopicMeta};
 use crate::clock::{Clock, unix_now_ms};
-use crate::config::{RedisConfig, RegistryConfig};
+use crate::config::{RedisConfig, RedisTarget, RegistryConfig};
 use crate::metrics::Metrics;
 use crate::redis::tests::server::Server;
 use crate::redis::{LinkState, Redis};
@@ -64,7 +64,7 @@ impl Node {
         let clock = Clock::start();
         let sharing = Sharing {
             prefix: "wavelog:".to_owned(),
-            is_redis_cluster: false,
+            is_redis_cluster: matches!(config.target, RedisTarget::Cluster(_)),
             clock,
             metrics: Arc::clone(&metrics),
         };

@@ -228,3 +228,49 @@ async fn nodes_agree_on_the_time_of_redis() {
     let difference = (moment.at_redis(moment.now_ms) - unix_now_ms()).abs();
     assert!(difference < 100, "{difference} ms apart on one machine");
 }
+
+#[tokio::test]
+async fn a_redis_cluster_is_shared_as_any_other_redis() {
+    let server = Server::start(&["--cluster-enabled", "yes"]);
+    server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let config =
+        RedisConfig { target: RedisTarget::Cluster(vec![server.address()]), ..server.config() };
+    let mut nodes = [SWIFT, PATIENT].map(|pace| Node::alone(config.clone(), pace, TTL));
+    for node in &mut nodes {
+        node.join().await;
+    }
+    let [a, b] = nodes;
+    for n in 0..300 {
+        a.registry.register(&format!("t{n}"), OPEN, a.clock.now_ms());
+    }
+    // A name whose keys cannot be kept in one place, so that there is no script for it.
+    a.registry.register("odd}", CLOSED, a.clock.now_ms());
+    a.has_written().await;
+
+    assert_eq!(b.find("t7").await, Lookup::Known(OPEN));
+    assert_eq!(b.find("odd}").await, Lookup::Known(CLOSED));
+    assert_eq!(a.metrics.registry_writes.get(), 301);
+    b.unregister("t7").await;
+    b.unregister("odd}").await;
+    until("a hears of it", || a.len() == 299).await;
+    go_unregisters(&server, "t8");
+    until("a confirms what it knows", || a.len() == 298).await;
+    assert_eq!(a.find("t8").await, Lookup::Unknown);
+}
+
+#[tokio::test]
+async fn at_its_end_a_node_waits_for_what_it_has_to_write() {
+    let mut server = Server::start(&[]);
+    let node = Node::at(&server, PATIENT).await;
+    for n in 0..2_000 {
+        node.registry.register(&format!("t{n}"), OPEN, node.clock.now_ms());
+    }
+
+    node.registry.written().await;
+
+    assert_eq!(node.metrics.registry_writes.get(), 2_000);
+    server.kill();
+    node.is_alone().await;
+    node.registry.register("t", OPEN, node.clock.now_ms());
+    node.registry.written().await; // Not as long as Redis is away.
+}
