@@ -203,6 +203,7 @@ mod tests {
             Secret::new("-".repeat(32)).unwrap(),
             Clock::start(),
             Arc::clone(&metrics),
+            None,
         );
         let http = HttpConfig { request_timeout: Duration::from_secs(10), trusted_proxies: vec![] };
         let (broker, shutdown) = (Arc::new(broker), Shutdown::default());

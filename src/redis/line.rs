@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::cluster_async::ClusterConnection;
@@ -28,12 +29,14 @@ pub struct Line {
     /// Gone when the line was given up, so that the crate's task ends.
     wire: Mutex<Option<Wire>>,
     fate: Arc<Fate>,
+    /// Pings so far; each says its number.
+    pings: AtomicU64,
 }
 
 impl Line {
     /// A line over `wire`, whose end is told to `fate`.
     pub fn new(wire: Wire, fate: Arc<Fate>, found: Option<String>) -> Self {
-        Self { generation: 0, found, wire: Mutex::new(Some(wire)), fate }
+        Self { generation: 0, found, wire: Mutex::new(Some(wire)), fate, pings: AtomicU64::new(0) }
     }
 
     /// What `question` brings, as long as the line lives. An answer that makes the line useless
@@ -57,14 +60,27 @@ impl Line {
         }
     }
 
+    /// Whether the line is to a Redis Cluster.
+    pub fn is_cluster(&self) -> bool {
+        matches!(&*self.wire.lock(), Some(Wire::Cluster(_)))
+    }
+
     /// Returns when Redis has answered, whatever it said; a script that keeps it from answering is
-    /// waited for.
+    /// waited for. The answer to another question is an error: what goes over this line is out of
+    /// step, as when something between has swallowed a part.
     pub async fn ping(&self) -> Result<(), RedisError> {
         const AGAIN: Duration = Duration::from_millis(250);
+        let sign = self.pings.fetch_add(1, Ordering::Relaxed).to_string();
+        let mut ping = cmd("PING");
+        ping.arg(&sign);
         loop {
-            match self.ask_and_keep::<Value>(&cmd("PING")).await {
+            match self.ask_and_keep::<Value>(&ping).await {
                 Err(RedisError::NotServing(why)) if why.ends_with("(BUSY)") => sleep(AGAIN).await,
-                Ok(_) | Err(RedisError::Refused { .. }) => return Ok(()),
+                Ok(Value::BulkString(answer)) if answer != sign.as_bytes() => {
+                    return Err(RedisError::Lost("answers are out of step".to_owned()));
+                }
+                Ok(Value::BulkString(_)) | Err(RedisError::Refused { .. }) => return Ok(()),
+                Ok(_) => return Err(RedisError::Lost("answers are out of step".to_owned())),
                 Err(error) => return Err(error),
             }
         }

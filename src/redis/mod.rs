@@ -219,6 +219,11 @@ impl Commands {
         self.line.generation
     }
 
+    /// Whether Redis is a Redis Cluster, of which this connection reaches all nodes.
+    pub fn is_cluster(&self) -> bool {
+        self.line.is_cluster()
+    }
+
     /// Carries out `command`. Waits as long as the connection lives; who has less time takes a
     /// timeout. Cancel-safe, but the command may be carried out all the same.
     ///
