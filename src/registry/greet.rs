@@ -134,7 +134,9 @@ impl Shared {
         match commands.pipeline::<(Option<Vec<u8>>,)>(&pipeline).await {
             Ok((epoch,)) => Ok(epoch),
             Err(RedisError::Refused { code, detail }) => {
-                warn!(%code, detail, "Redis refuses the key by which lost data is noticed");
+                self.complaints.no_epoch.call_once(|| {
+                    warn!(%code, detail, "Redis refuses the key by which lost data is noticed");
+                });
                 Ok(None)
             }
             Err(lost) => Err(lost.into()),
