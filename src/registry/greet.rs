@@ -68,6 +68,7 @@ impl Shared {
         past.run_id = run_id;
         self.sign(commands).await?;
         self.greeted.store(commands.generation(), Ordering::Release);
+        self.was_greeted.notify_waiters();
         self.written_behind.notify_one();
         Ok(())
     }

@@ -207,6 +207,13 @@ impl Registry {
         }
     }
 
+    /// Returns when Redis can be asked. At once for a node that is alone. Cancel-safe.
+    pub async fn reached(&self) {
+        if let Some(shared) = &self.shared {
+            shared.reached().await;
+        }
+    }
+
     /// Clears some of what has ended; to be called now and then, so that topics nobody asks for
     /// give their memory back.
     pub fn tidy(&self, now_ms: u64) {

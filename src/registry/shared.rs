@@ -65,6 +65,8 @@ pub(super) struct Shared {
     way: OnceLock<(Arc<Redis>, Handle)>,
     /// The connection for commands that was greeted; before that, questions must wait.
     pub(super) greeted: AtomicU64,
+    /// Told when a connection was greeted.
+    pub(super) was_greeted: Notify,
     /// What Redis' clock is ahead of the node's, in ms.
     pub(super) offset_ms: AtomicI64,
     /// There is something to write.
@@ -117,6 +119,7 @@ impl Shared {
             pace,
             way: OnceLock::new(),
             greeted: AtomicU64::new(0),
+            was_greeted: Notify::new(),
             // Until Redis is asked, this machine's idea of the time has to do.
             offset_ms: AtomicI64::new(super::greet::offset_by_system_clock(sharing.clock)),
             written_behind: Notify::new(),
@@ -140,6 +143,17 @@ impl Shared {
         let commands = redis.commands()?;
         let is_greeted = commands.generation() == self.greeted.load(Ordering::Acquire);
         is_greeted.then_some((commands, runtime))
+    }
+
+    /// Returns when Redis can be asked.
+    pub(super) async fn reached(&self) {
+        loop {
+            let was_greeted = self.was_greeted.notified();
+            if self.serving().is_some() {
+                return;
+            }
+            was_greeted.await; // Cancel-safe.
+        }
     }
 
     /// Returns when the node listens by a newer connection than that of `generation`.
