@@ -144,13 +144,13 @@ impl Redis {
     pub fn describe(&self) -> LinkReport {
         let Seen { state, away_since } = *self.seen.borrow();
         let since = away_since.filter(|_| state == LinkState::Away);
-        let commands_error = self.commands.borrow().reason.clone();
+        let slots = [&self.commands, &self.listening].map(|slot| slot.borrow().clone());
         LinkReport {
             state,
             redis: self.redis.clone(),
             away_ms: since.map(|since| millis(since.elapsed())),
             reconnects: self.metrics.redis_reconnects.get(),
-            last_error: commands_error.or_else(|| self.listening.borrow().reason.clone()),
+            last_error: keeper::what_is_wrong(&slots),
         }
     }
 

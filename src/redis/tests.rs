@@ -1,5 +1,7 @@
 //! With real servers: `redis-server`, alone, with a replica and sentinels, and as a cluster.
 
+mod kinds;
+mod log;
 mod server;
 mod slow;
 

@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 
 use super::*;
+use crate::config::{RedisAddress, RedisTarget, SentinelConfig};
 
 #[tokio::test]
 async fn a_server_that_stands_still_for_2_s_loses_neither_connections_nor_messages() {
@@ -43,4 +44,43 @@ async fn a_server_that_stands_still_for_6_s_is_found_again() {
     way.publish("again").await;
     assert!(way.redis.heard_all(way.redis.listening(0).await).await);
     assert_eq!(*way.heard.lock(), ["again"]);
+}
+
+#[tokio::test]
+async fn the_master_that_sentinels_name_is_followed() {
+    let quickly = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+    let mut master = Server::start(&quickly);
+    let port = master.port.to_string();
+    let replica = Server::start(&["--replicaof", "127.0.0.1", port.as_str()]);
+    until("it is in step", || replica.cli(&["role"]).contains("connected")).await;
+    let sentinel = super::kinds::sentinel(&master);
+    until("the sentinel knows the replica", || {
+        sentinel.cli(&["-a", "hunter2", "sentinel", "replicas", "main"]).contains("127.0.0.1")
+    })
+    .await;
+    let dead = RedisAddress { host: "127.0.0.1".to_owned(), port: server::free_port() };
+    let config = |password: Option<&str>, name: &str| RedisConfig {
+        target: RedisTarget::Sentinel(SentinelConfig {
+            sentinels: vec![dead.clone(), sentinel.address()],
+            master: name.to_owned(),
+            username: None,
+            password: password.map(str::to_owned),
+        }),
+        ..master.config()
+    };
+    let way = Way::up(config(Some("hunter2"), "main")).await;
+    let _: () = way.commands().query(cmd("SET").arg("where").arg("master")).await.unwrap();
+    Way::to(config(Some("hunter2"), "other")).fails_with("").await;
+    Way::to(config(None, "main")).fails_with("").await;
+    until("it is copied", || replica.cli(&["get", "where"]).contains("master")).await;
+
+    master.kill();
+
+    way.is(LinkState::Away).await;
+    way.is(LinkState::Up).await;
+    let found: String = way.commands().query(cmd("GET").arg("where")).await.unwrap();
+    assert_eq!(found, "master");
+    way.publish("by the new one").await;
+    assert!(way.redis.heard_all(way.redis.listening(0).await).await);
+    assert_eq!(*way.heard.lock(), ["by the new one"]);
 }
