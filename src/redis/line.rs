@@ -63,7 +63,7 @@ impl Line {
         const AGAIN: Duration = Duration::from_millis(250);
         loop {
             match self.ask_and_keep::<Value>(&cmd("PING")).await {
-                Err(RedisError::NotServing(why)) if why.ends_with("(BUSY)") => sleep(AGAIN).await,
+                Err(error) if error.is_busy() => sleep(AGAIN).await,
                 Ok(_) | Err(RedisError::Refused { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             }

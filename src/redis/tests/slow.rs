@@ -2,6 +2,7 @@
 
 use rustix::process::Signal;
 
+use super::proxy::Proxy;
 use super::*;
 use crate::config::{RedisAddress, RedisTarget, SentinelConfig};
 
@@ -83,4 +84,54 @@ async fn the_master_that_sentinels_name_is_followed() {
     way.publish("by the new one").await;
     assert!(way.redis.heard_all(way.redis.listening(0).await).await);
     assert_eq!(*way.heard.lock(), ["by the new one"]);
+}
+
+#[tokio::test]
+async fn a_connection_that_hangs_alone_is_replaced_and_not_heard_any_more() {
+    let server = Server::start(&[]);
+    let proxy = Proxy::to(server.port).await;
+    let way = Way::up(RedisConfig {
+        target: RedisTarget::Tcp(RedisAddress { port: proxy.port, ..server.address() }),
+        ..server.config()
+    })
+    .await;
+    let old = way.commands();
+    way.publish("heard").await;
+
+    proxy.freeze();
+    server.cli(&["publish", "news", "too late"]);
+    let under_way = tokio::spawn(async move { old.query::<String>(&cmd("PING")).await });
+    way.is(LinkState::Away).await;
+    way.is(LinkState::Up).await;
+    proxy.thaw();
+
+    assert_eq!(within(under_way).await.unwrap(), Err(RedisError::Lost(SILENT.to_owned())));
+    assert_eq!(way.generations().await, (2, 2));
+    assert!(!way.redis.heard_all(Listening { generation: 1 }).await);
+    until("the old ones are closed", || {
+        server.cli(&["client", "list"]).lines().count() == 3 // And who asks.
+    })
+    .await;
+    way.publish("again").await;
+    assert!(way.redis.heard_all(Listening { generation: 2 }).await);
+    assert_eq!(*way.heard.lock(), ["heard", "again"]);
+}
+
+#[tokio::test]
+async fn a_script_that_takes_long_is_waited_for() {
+    let server = Server::start(&["--busy-reply-threshold", "100"]);
+    let way = Way::up(server.config()).await;
+
+    let port = server.port.to_string();
+    let mut script = std::process::Command::new("redis-cli")
+        .args(["-p", &port, "eval", "while true do end", "0"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    way.is(LinkState::Away).await;
+    until("it can be ended", || server.cli(&["script", "kill"]).contains("OK")).await;
+    way.is(LinkState::Up).await;
+    script.wait().unwrap();
+
+    assert_eq!(way.generations().await, (1, 1));
 }
