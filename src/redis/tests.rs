@@ -85,7 +85,7 @@ async fn within<T>(what: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(10), what).await.expect("in time")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_are_carried_out_and_messages_heard_in_order() {
     let server = Server::start(&[]);
     let way = Way::up(server.config()).await;

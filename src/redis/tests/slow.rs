@@ -86,7 +86,7 @@ async fn the_master_that_sentinels_name_is_followed() {
     assert_eq!(*way.heard.lock(), ["by the new one"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_hangs_alone_is_replaced_and_not_heard_any_more() {
     let server = Server::start(&[]);
     let proxy = Proxy::to(server.port).await;
@@ -97,6 +97,7 @@ async fn a_connection_that_hangs_alone_is_replaced_and_not_heard_any_more() {
     .await;
     let old = way.commands();
     way.publish("heard").await;
+    assert!(way.redis.heard_all(Listening { generation: 1 }).await);
 
     proxy.freeze();
     server.cli(&["publish", "news", "too late"]);
