@@ -76,6 +76,11 @@ impl Line {
         self.ask_and_keep(Subscribe(names)).await
     }
 
+    /// Whether the line is over, even if its keeper has not noticed yet.
+    pub fn is_over(&self) -> bool {
+        self.fate.over.is_cancelled()
+    }
+
     /// Returns when the line is over, with the reason.
     pub async fn over(&self) -> String {
         self.fate.over.cancelled().await;

@@ -180,9 +180,9 @@ impl Redis {
     pub async fn listening(&self, generation: u64) -> Listening {
         let mut slot = self.listening.subscribe();
         loop {
-            let newer = slot.borrow_and_update().line.as_ref().map(|line| line.generation);
-            if let Some(newer) = newer.filter(|&newer| newer > generation) {
-                return Listening { generation: newer };
+            let newer = newer(&slot.borrow_and_update(), generation);
+            if let Some(line) = newer {
+                return Listening { generation: line.generation };
             }
             if slot.changed().await.is_err() {
                 std::future::pending::<()>().await; // As above.
@@ -207,10 +207,16 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// The connection in `slot`, if it answers and is newer than `generation`.
+/// The connection in `slot`, if it is newer than `generation`. One that is over is none, even for
+/// who was told so before the keeper was.
+fn newer(slot: &Slot, generation: u64) -> Option<Arc<Line>> {
+    let line = slot.line.as_ref()?;
+    (line.generation > generation && !line.is_over()).then(|| Arc::clone(line))
+}
+
+/// As [`newer`], if it answers.
 fn answering(slot: &Slot, generation: u64) -> Option<Commands> {
-    let line = slot.line.as_ref().filter(|line| slot.answers && line.generation > generation)?;
-    Some(Commands { line: Arc::clone(line) })
+    newer(slot, generation).filter(|_| slot.answers).map(|line| Commands { line })
 }
 
 impl Commands {
