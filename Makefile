@@ -77,8 +77,9 @@ instructions-baseline: ## Count them and make that the baseline; the commit says
 	cargo run --release --example instructions -- --baseline
 
 .PHONY: faults
-faults: ## The tests of bad input and of peers that stall, trickle, vanish or are shut down
+faults: ## The tests of bad input and of peers, Redis too, that stall, trickle, vanish or are shut down
 	cargo test --test it -- deadlines:: frames:: garbage:: keepalive:: shutdown:: slow::
+	cargo test --lib -- redis::tests
 
 .PHONY: fuzz
 fuzz: ## The property tests of everything that reads input, each with 100,000 cases

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::LinkState;
 use super::diary::{Diary, Entry, WORTH_A_LINE};
-use super::keeper::Slot;
+use super::keeper::{Slot, what_is_wrong};
 use crate::clock::millis;
 use crate::metrics::Metrics;
 
@@ -80,18 +80,13 @@ impl Observer {
     }
 
     fn both(&mut self) -> Both {
-        let commands = self.commands.borrow_and_update().clone();
-        let listening = self.listening.borrow_and_update().clone();
-        let hangs = |slot: &Slot| slot.line.is_some() && !slot.answers;
-        // What is wrong with the one that is there says less than why there is none.
-        let bad = [&commands, &listening].into_iter().filter(|slot| !slot.answers);
-        let reason =
-            bad.min_by_key(|slot| slot.line.is_some()).and_then(|slot| slot.reason.clone());
+        let slots =
+            [&mut self.commands, &mut self.listening].map(|slot| slot.borrow_and_update().clone());
         Both {
-            up: commands.answers && listening.answers,
-            hangs: hangs(&commands) || hangs(&listening),
-            reason: reason.unwrap_or_default(),
-            attempts: commands.attempts + listening.attempts,
+            up: slots.iter().all(|slot| slot.answers),
+            hangs: slots.iter().any(|slot| slot.line.is_some() && !slot.answers),
+            reason: what_is_wrong(&slots).unwrap_or_default(),
+            attempts: slots.iter().map(|slot| slot.attempts).sum(),
         }
     }
 
