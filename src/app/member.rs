@@ -24,6 +24,7 @@ const FIRST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// This node as a member of a cluster.
 pub(super) struct Member {
+    registry: Registry,
     cluster: Arc<Cluster>,
     redis: Arc<Redis>,
     tasks: TaskTracker,
@@ -70,7 +71,8 @@ impl Joining<'_> {
         let redis = Redis::start(server, channels, Arc::clone(metrics), end.clone());
         registry.join(Arc::clone(&redis), end.clone());
         cluster.join(&redis, &tasks, &end);
-        Ok((registry, Member { cluster, redis, tasks, end }, gaps))
+        let member = Member { registry: registry.clone(), cluster, redis, tasks, end };
+        Ok((registry, member, gaps))
     }
 }
 
@@ -97,7 +99,10 @@ impl Member {
 
     /// Sends what waits, and leaves, at most until `deadline`.
     pub(super) async fn leave(self, deadline: Instant) {
-        self.cluster.leave(&self.redis, deadline).await;
+        let _ = tokio::join!(
+            self.cluster.leave(&self.redis, deadline),
+            timeout_at(deadline, self.registry.written()),
+        );
         self.end.cancel();
         self.tasks.close();
         let _ = timeout_at(deadline, self.tasks.wait()).await;
