@@ -52,13 +52,13 @@ impl Observer {
     /// Watches until `end`. Then Redis is away, and nothing is said of it.
     pub async fn run(mut self, end: CancellationToken) {
         let seen = Arc::clone(&self.seen);
-        end.run_until_cancelled(self.watch()).await;
+        end.run_until_cancelled(self.watch(&end)).await;
         seen.send_modify(|seen| seen.state = LinkState::Away);
     }
 
-    async fn watch(&mut self) {
+    async fn watch(&mut self, end: &CancellationToken) {
         let mut diary = Diary::default();
-        loop {
+        while !end.is_cancelled() {
             let now = Instant::now();
             let both = self.both();
             let step = diary.step(now, both.up, &both.reason, both.attempts);
@@ -108,13 +108,13 @@ impl Observer {
         match entry {
             Entry::Connected => info!(%redis, "connected to Redis"),
             Entry::Away { reason, left_out: 0 } => {
-                warn!(%reason, %redis, "Redis is away: this node serves alone");
+                warn!(%reason, %redis, "Redis is away: degraded, this node serves alone");
             }
             Entry::Away { reason, left_out } => {
-                warn!(%reason, %redis, left_out, "Redis is away: this node serves alone");
+                warn!(%reason, %redis, left_out, "Redis is away: degraded, this node serves alone");
             }
             Entry::StillAway { reason } => {
-                warn!(%reason, %redis, "Redis is still away");
+                warn!(%reason, %redis, "Redis is still away: degraded");
             }
             Entry::Back { away, attempts } => {
                 info!(%redis, away_ms = millis(away), attempts, "Redis is back");
