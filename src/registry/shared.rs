@@ -203,7 +203,7 @@ impl Shared {
     /// What memory alone can say of `topic`, when Redis cannot be asked.
     pub(super) fn without_redis(&self, topic: &str, now_ms: u64) -> Lookup {
         use super::memory::Recall;
-        match self.memory.recall(topic, now_ms, None) {
+        match self.memory.recall(topic, now_ms, self.fresh_ms()) {
             Recall::Known(meta) | Recall::Stale(meta) => Lookup::Known(meta),
             Recall::Removed => Lookup::Unknown,
             Recall::Nothing if topic == Topic::STATUS => Lookup::Unknown,

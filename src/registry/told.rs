@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn recall(memory: &Memory, now_ms: u64) -> Recall {
-        memory.recall("t", now_ms, Some(5_000))
+        memory.recall("t", now_ms, 5_000)
     }
 
     #[test]
@@ -313,7 +313,7 @@ mod tests {
 
         assert!(!memory.miss(Topic::STATUS, 100, 110));
 
-        assert_eq!(memory.recall(Topic::STATUS, 110, None), Recall::Known(CLOSED));
+        assert_eq!(memory.get(Topic::STATUS, 110), Some(CLOSED));
         assert_eq!(write_all(&memory, 110).len(), 1);
     }
 }

@@ -381,7 +381,7 @@ mod tests {
 
         assert!(!memory.settle(&older[0], Outcome::Gone, 3));
 
-        assert_eq!(memory.recall("t", 3, Some(1)), Recall::Known(CLOSED));
+        assert_eq!(memory.recall("t", 3, 1), Recall::Known(CLOSED));
         assert_eq!(take(&memory, 3).len(), 1);
     }
 
@@ -393,7 +393,7 @@ mod tests {
 
         assert!(memory.settle(&taken[0], Outcome::Gone, 2));
 
-        assert_eq!(memory.recall("t", 2, None), Recall::Nothing);
+        assert_eq!(memory.get("t", 2), None);
         assert_eq!(memory.writes(), 0);
     }
 
