@@ -18,6 +18,14 @@ mod busy;
 mod cli;
 mod cli_tools;
 mod client_address;
+mod cluster;
+mod cluster_contract;
+mod cluster_faults;
+mod cluster_gaps;
+mod cluster_registry;
+mod cluster_roster;
+#[cfg(feature = "faults")]
+mod cluster_slow;
 mod contract;
 mod deadlines;
 mod frames;
