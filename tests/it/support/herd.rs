@@ -219,9 +219,12 @@ async fn browse(ticket: Ticket, member: Arc<Mutex<Member>>) {
                 return;
             }
             Ok(Err(Refused::ForNow(_))) | Err(_) if failures + 1 < TRIES => failures += 1,
-            refused => {
-                let why = format!("{TRIES} times in a row: {:?}", refused.map(drop_stream));
-                member.lock().unwrap().gave_up = Some(why);
+            Ok(Err(Refused::ForNow(why))) => {
+                member.lock().unwrap().gave_up = Some(format!("{TRIES} times in a row: {why}"));
+                return;
+            }
+            Err(_) => {
+                member.lock().unwrap().gave_up = Some("no auth_ok in time".to_owned());
                 return;
             }
         }
@@ -232,7 +235,7 @@ async fn browse(ticket: Ticket, member: Arc<Mutex<Member>>) {
     }
 }
 
-#[derive(Debug)]
+/// Why a login failed.
 enum Refused {
     ForNow(String),
     ForGood(String),
@@ -242,10 +245,6 @@ impl From<std::io::Error> for Refused {
     fn from(error: std::io::Error) -> Self {
         Self::ForNow(error.to_string())
     }
-}
-
-fn drop_stream<T>(login: Result<T, Refused>) -> Result<(), Refused> {
-    login.map(|_| ())
 }
 
 /// Connects and authenticates; what came behind `auth_ok` is returned as well.

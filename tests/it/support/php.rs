@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::worker::PublishRequest;
 use super::{Http, Worker, until};
 
 /// A site's PHP that publishes to one node at a steady pace. Dropping it stops it.
@@ -79,14 +80,11 @@ impl Drop for Php {
     }
 }
 
-/// Makes the bytes of a publish, topic and payload given.
-pub type Request = Box<dyn Fn(&str, &str) -> Vec<u8> + Send>;
-
 struct Requests {
     address: SocketAddr,
     from: usize,
     topics: Vec<String>,
-    request: Request,
+    request: PublishRequest,
 }
 
 impl Requests {

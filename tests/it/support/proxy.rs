@@ -186,11 +186,6 @@ async fn pump(
 }
 
 impl Link {
-    /// Nothing arrives in either direction, and nobody is told.
-    pub fn black_hole() -> Self {
-        Self { up_stuck: true, down_stuck: true, ..Self::default() }
-    }
-
     fn is_stuck(&self, direction: Direction) -> bool {
         match direction {
             Direction::Up => self.up_stuck,
@@ -206,6 +201,6 @@ impl Shared {
         let mut mixed = count.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % one_in == 0
+        (mixed ^ (mixed >> 31)).is_multiple_of(one_in)
     }
 }

@@ -29,6 +29,9 @@ pub struct Worker {
     _directory: TempDir,
 }
 
+/// Makes the bytes of a publish, topic and payload given.
+pub type PublishRequest = Box<dyn Fn(&str, &str) -> Vec<u8> + Send>;
+
 /// What the process wrote so far, both streams, line by line.
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -199,7 +202,7 @@ impl Worker {
     }
 
     /// Makes the bytes of publishes without this worker at hand.
-    pub fn publisher(&self) -> Box<dyn Fn(&str, &str) -> Vec<u8> + Send> {
+    pub fn publisher(&self) -> PublishRequest {
         let secret = self.secret.clone();
         Box::new(move |topic, payload| {
             let body = publish_body(topic, payload);
