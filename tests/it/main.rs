@@ -20,6 +20,7 @@ mod cli_tools;
 mod client_address;
 mod contract;
 mod deadlines;
+mod deploy;
 mod frames;
 mod garbage;
 mod handshake;

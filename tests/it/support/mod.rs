@@ -2,6 +2,7 @@
 //!
 //! Nothing here shares code with the worker, so that a mistake cannot cancel itself out.
 
+mod balancer;
 mod http;
 mod strace;
 mod token;
@@ -9,6 +10,7 @@ mod wait;
 mod worker;
 mod ws;
 
+pub use balancer::{BALANCERS, Balancer, Kind, Node, program};
 pub use http::{Answer, Http, request};
 pub use strace::Strace;
 pub use token::{claims, hex, mint, unhex, unix_now};
