@@ -3,6 +3,8 @@
 //! The only place that sees the whole [`Config`]. Start reading at [`App::bind`] and
 //! [`App::run`].
 
+mod member;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,13 +12,16 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use self::member::Member;
 use crate::api::{self, ApiContext};
 use crate::broker::Broker;
 use crate::clock::Clock;
+use crate::cluster::Gap;
 use crate::config::{Config, ListenConfig};
 use crate::hub::Hub;
 use crate::link::{LinkContext, Troubled};
@@ -24,7 +29,7 @@ use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::shutdown::Shutdown;
-use crate::ws::{EventLoop, Pages, WsContext};
+use crate::ws::{EventLoop, Pages, Resync, Running, WsContext};
 
 /// Time for the whole end. The process has to be gone within 2 s, and takes some to go.
 const END: Duration = Duration::from_millis(1500);
@@ -59,6 +64,9 @@ pub enum RunError {
     /// The thread for browsers cannot be started.
     #[error("cannot start threads: {0}; the system is short of them")]
     Thread(io::Error),
+    /// The system has no random numbers.
+    #[error("cannot join the cluster: {0}; the system has no random numbers")]
+    Random(getrandom::Error),
     /// The thread for browsers has ended.
     #[error("browsers cannot be served any more; the log says why: start the worker again")]
     SocketsEnded,
@@ -121,10 +129,24 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let clock = Clock::start();
         let hub = Hub::new(config.hub, Arc::clone(&metrics));
-        let registry = Registry::new(config.registry);
-        let broker =
-            Broker::new(registry, Arc::clone(&hub), config.secret, clock, Arc::clone(&metrics));
-        let broker = Arc::new(broker);
+        let registry = Arc::new(Registry::new(config.registry));
+        let (member, gaps) = match config.cluster {
+            Some(cluster) => {
+                let (member, gaps) =
+                    Member::join(cluster, &hub, &metrics, clock).map_err(RunError::Random)?;
+                member.ready().await;
+                (Some(member), Some(gaps))
+            }
+            None => (None, None),
+        };
+        let broker = Arc::new(Broker::new(
+            registry,
+            Arc::clone(&hub),
+            config.secret,
+            clock,
+            Arc::clone(&metrics),
+            member.as_ref().map(Member::membership),
+        ));
         let links = Arc::new(LinkContext {
             backlog_bytes: config.session.backlog_bytes.get(),
             write_timeout: config.session.write_timeout,
@@ -158,6 +180,7 @@ impl App {
         let ended_by_itself = tokio::select! {
             () = end.cancelled() => false,
             () = ws.ended() => true, // Cancel-safe. It says why, or panicked.
+            () = pass_on(gaps, &ws) => true, // Never.
         };
         info!("shutting down");
         let by = Instant::now() + END;
@@ -166,7 +189,12 @@ impl App {
         ws.stop_accepting();
         shutdown.requests.close();
         let _ = timeout_at(step(), shutdown.requests.wait()).await;
-        let _ = timeout_at(step(), hub.drained()).await;
+        let leave = async {
+            if let Some(member) = member {
+                member.leave(step()).await;
+            }
+        };
+        let _ = tokio::join!(timeout_at(step(), hub.drained()), leave);
         ws.close_all();
         let told = timeout_at(step(), ws.ended()).await.is_ok();
         info!(all_told = told, "ended");
@@ -208,6 +236,16 @@ fn max_connections() -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let open = std::fs::read_dir("/dev/fd").map_or(32, Iterator::count);
     limit.saturating_sub(open + (limit / 20).clamp(16, 256)).max(1)
+}
+
+/// Has browsers told what they may have missed. Never returns.
+async fn pass_on(gaps: Option<mpsc::Receiver<Gap>>, ws: &Running) {
+    if let Some(mut gaps) = gaps {
+        while let Some(Gap { topic, spread }) = gaps.recv().await {
+            ws.resync(Resync { topic: topic.map(|topic| topic.as_str().to_owned()), spread });
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Lets the registry give memory back, every second.

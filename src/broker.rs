@@ -1,15 +1,17 @@
-//! The verbs: register, unregister, publish, authorize, subscribe, status.
+//! The verbs: register, unregister, publish, authorize, subscribe, status, nodes.
 //!
-//! The only door for `api`, `ws` and `demo`, and the only place that knows both the registry and
-//! the hub. It gives topics and payloads no meaning. Start reading at [`Broker::publish`].
+//! The only door for `api`, `ws` and `demo`, and the only place that knows the registry, the hub
+//! and the cluster. It gives topics and payloads no meaning. Start reading at [`Broker::publish`].
 
 use std::sync::Arc;
 
 use crate::clock::{Clock, unix_now};
+use crate::cluster::{Cluster, Node, Nodes, RedisLink};
 use crate::hub::{Busy, Hub, Subscription};
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::protocol::message;
+use crate::redis::{LinkState, Redis};
 use crate::registry::{Lookup, Registry, TopicMeta};
 use crate::secret::Secret;
 use crate::status::{Figures, Status};
@@ -19,11 +21,22 @@ use crate::topic::Topic;
 /// One node's broker.
 #[derive(Debug)]
 pub struct Broker {
-    registry: Registry,
+    registry: Arc<Registry>,
     hub: Arc<Hub>,
     secret: Secret,
     clock: Clock,
     metrics: Arc<Metrics>,
+    /// `None` is a single node.
+    cluster: Option<Membership>,
+}
+
+/// A node's part in a cluster, and its way to Redis.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    /// Its part.
+    pub cluster: Arc<Cluster>,
+    /// Its way.
+    pub redis: Arc<Redis>,
 }
 
 /// Why an event was not accepted.
@@ -68,14 +81,15 @@ pub struct StatusDetail {
 impl Broker {
     /// A broker that has registered [`Topic::STATUS`] and nothing else.
     pub fn new(
-        registry: Registry,
+        registry: Arc<Registry>,
         hub: Arc<Hub>,
         secret: Secret,
         clock: Clock,
         metrics: Arc<Metrics>,
+        cluster: Option<Membership>,
     ) -> Self {
         registry.register(Topic::STATUS, TopicMeta { require_token: true }, clock.now_ms());
-        Self { registry, hub, secret, clock, metrics }
+        Self { registry, hub, secret, clock, metrics, cluster }
     }
 
     /// Whether `candidate` is the secret that opens the internal API.
@@ -104,10 +118,12 @@ impl Broker {
         self.registry.find(topic, self.clock.now_ms()).await
     }
 
-    /// Pushes `payload`, a JSON value as PHP wrote it, to all subscribers of `topic` on this node.
+    /// Pushes `payload`, a JSON value as PHP wrote it, to all subscribers of `topic`: on this node
+    /// first, then on the others.
     ///
-    /// What is accepted is neither lost nor overtaken by a later publish. Waits for no browser;
-    /// only if the topic's outbox is full, up to 500 ms for room in it.
+    /// What is accepted is neither lost nor overtaken by a later publish. Waits for no browser and
+    /// for no other node; only if the topic's outbox is full, up to 500 ms for room in it, and if
+    /// only Redis knows the topic, up to 100 ms for its answer.
     ///
     /// # Errors
     ///
@@ -121,7 +137,7 @@ impl Broker {
         }
         match self.hub.publish(topic, || message::push_frame(payload)).await {
             Ok(()) => {
-                self.metrics.publishes.inc();
+                self.published(topic, payload);
                 Ok(())
             }
             Err(Busy) => {
@@ -143,8 +159,39 @@ impl Broker {
         self.hub
             .publish_now(topic, || message::push_frame(payload))
             .map_err(|Busy| PublishError::Busy)?;
-        self.metrics.publishes.inc();
+        self.published(topic, payload);
         Ok(())
+    }
+
+    /// An event was delivered here: the other nodes are next.
+    fn published(&self, topic: &str, payload: &str) {
+        self.metrics.publishes.inc();
+        if let Some(Membership { cluster, .. }) = &self.cluster {
+            cluster.offer(topic, payload);
+        }
+    }
+
+    /// Whether the node is of full use: alone, or with a Redis that answers.
+    pub fn is_ready(&self) -> bool {
+        self.cluster.as_ref().is_none_or(|member| member.redis.state() == LinkState::Up)
+    }
+
+    /// Counts the nodes anew for the next status document, if Redis answers within 100 ms.
+    pub async fn count_nodes(&self) {
+        if let Some(Membership { cluster, redis }) = &self.cluster {
+            cluster.count_subscribers(redis).await;
+        }
+    }
+
+    /// The nodes of the cluster as JSON; a single node is alone in it.
+    pub fn nodes(&self) -> String {
+        let (link, nodes) = match &self.cluster {
+            Some(Membership { cluster, redis }) => {
+                (Some(RedisLink::from(redis.describe())), cluster.nodes(redis))
+            }
+            None => (None, vec![Node::alone(&self.hub, self.clock)]),
+        };
+        Nodes { redis: link, nodes }.to_json()
     }
 
     /// Whether `token` lets a browser join `topic` now; the answer is its user, 0 for nobody in
@@ -183,6 +230,7 @@ impl Broker {
             active_topics: self.hub.active_topics(),
             connected_clients: audience.clients,
             connected_sockets: audience.sockets,
+            cluster_nodes: self.cluster.as_ref().map_or(-1, |member| member.cluster.subscribers()),
         });
         if detail.uptime_seconds {
             status = status.with_uptime_seconds(uptime);
@@ -192,6 +240,10 @@ impl Broker {
         }
         if detail.counters {
             status = status.with_counters(&self.metrics);
+            if let Some(Membership { cluster, redis }) = &self.cluster {
+                let waiting = cluster.waiting_bytes();
+                status = status.with_redis(&RedisLink::from(redis.describe()), waiting);
+            }
         }
         status.to_json()
     }

@@ -56,6 +56,8 @@ pub struct Metrics {
     pub backlog_bytes: Counter,
     /// Sockets closed with 4008: backlog over its bound, or nothing taken in time.
     pub slow_closes: Counter,
+    /// Sockets closed with 4009, because they may have missed what another node published.
+    pub resync_closes: Counter,
     /// Sockets that ended because nothing came from them, not even a pong.
     pub dead_peers: Counter,
     /// Browsers that did not authenticate in time.
@@ -69,4 +71,18 @@ pub struct Metrics {
     pub refused_full: Counter,
     /// Calls of the internal API without the right secret.
     pub forbidden: Counter,
+    /// Envelopes that Redis took from this node.
+    pub envelopes_sent: Counter,
+    /// Envelopes that came from Redis, this node's own ones included.
+    pub envelopes_received: Counter,
+    /// Envelopes that could not be read.
+    pub envelopes_skipped: Counter,
+    /// Envelopes that had come before, and were not delivered again.
+    pub envelopes_duplicate: Counter,
+    /// Envelopes that waited too long for Redis, or were too many; other nodes never got them.
+    pub envelopes_dropped: Counter,
+    /// Envelopes of other nodes that are known to be missing.
+    pub envelopes_missed: Counter,
+    /// Times that browsers may have missed something that another node published.
+    pub gaps: Counter,
 }

@@ -11,6 +11,9 @@ use crate::metrics::Metrics;
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What program this is, where the original worker says nothing.
+pub const IMPLEMENTATION: &str = "wavelog_worker (Rust)";
+
 /// What a node says of itself. Absent fields are left out.
 #[derive(Debug, Serialize)]
 pub struct Status<'a> {
@@ -31,6 +34,10 @@ pub struct Status<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     implementation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    redis: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for_redis_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     counters: Option<&'a Metrics>,
 }
 
@@ -47,6 +54,8 @@ pub struct Figures {
     pub connected_clients: usize,
     /// Authenticated sockets.
     pub connected_sockets: usize,
+    /// Subscribers of the cluster's channel; -1 for a single node, or if Redis does not answer.
+    pub cluster_nodes: i64,
 }
 
 impl<'a> Status<'a> {
@@ -63,9 +72,11 @@ impl<'a> Status<'a> {
             connected_sockets: figures.connected_sockets,
             topic_list: Vec::new(),
             active_topic_list: Vec::new(),
-            cluster_nodes: -1,
+            cluster_nodes: figures.cluster_nodes,
             implementation: None,
             counters: None,
+            redis: None,
+            waiting_for_redis_bytes: None,
         }
     }
 
@@ -87,8 +98,16 @@ impl<'a> Status<'a> {
     /// Adds what the original worker does not have.
     #[must_use]
     pub fn with_counters(mut self, metrics: &'a Metrics) -> Self {
-        self.implementation = Some("wavelog_worker (Rust)");
+        self.implementation = Some(IMPLEMENTATION);
         self.counters = Some(metrics);
+        self
+    }
+
+    /// Adds how the way to Redis is, and how much waits for it.
+    #[must_use]
+    pub fn with_redis(mut self, link: &impl Serialize, waiting_bytes: usize) -> Self {
+        self.redis = serde_json::to_value(link).ok();
+        self.waiting_for_redis_bytes = Some(waiting_bytes);
         self
     }
 
@@ -100,7 +119,7 @@ impl<'a> Status<'a> {
 }
 
 /// `uptime` as Go writes a duration rounded to seconds: `59s`, `1m0s`, `27h0m5s`.
-fn go_uptime(uptime: Duration) -> String {
+pub fn go_uptime(uptime: Duration) -> String {
     let seconds = rounded_seconds(uptime);
     let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
@@ -110,7 +129,8 @@ fn go_uptime(uptime: Duration) -> String {
     }
 }
 
-fn rounded_seconds(uptime: Duration) -> u64 {
+/// `uptime` rounded to whole seconds.
+pub fn rounded_seconds(uptime: Duration) -> u64 {
     uptime.saturating_add(Duration::from_millis(500)).as_secs()
 }
 
@@ -125,6 +145,7 @@ mod tests {
             active_topics: 1,
             connected_clients: 1,
             connected_sockets: 2,
+            cluster_nodes: -1,
         }
     }
 

@@ -13,12 +13,13 @@ use wavelog_worker::token;
 use wavelog_worker::ws::request;
 
 use crate::audience::Audience;
+use crate::cluster;
 
 /// Calls that are counted; what is shown is the part of one.
 pub const CALLS: u64 = 10;
 
 /// Calls before those, for what happens once in a process.
-const WARM_UP: u64 = 3;
+pub const WARM_UP: u64 = 3;
 
 /// Something whose instructions are counted.
 pub struct Case {
@@ -37,6 +38,9 @@ pub const ALL: &[Case] = &[
     Case { name: "handshake-request", ready: handshake_request },
     Case { name: "handshake-auth-frame", ready: handshake_auth_frame },
     Case { name: "token-authorize", ready: token_authorize },
+    Case { name: "envelope-offer", ready: cluster::offer },
+    Case { name: "envelope-hear-ours", ready: cluster::hear_ours },
+    Case { name: "envelope-hear-go", ready: cluster::hear_go },
 ];
 
 /// What is called while instructions are counted.

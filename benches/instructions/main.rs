@@ -16,6 +16,7 @@ mod audience;
 mod baseline;
 mod callgrind;
 mod cases;
+mod cluster;
 mod verdict;
 
 use std::process::ExitCode;

@@ -22,6 +22,8 @@ pub(super) enum ApiError {
     Method,
     #[error("forbidden")]
     Forbidden,
+    #[error("redis not connected")]
+    NotReady,
     #[error("body is over the bound")]
     TooLarge,
     #[error("body did not come in time")]
@@ -41,6 +43,7 @@ impl ApiError {
             Self::NotFound => (StatusCode::NOT_FOUND, "404 page not found\n"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden\n"),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "redis not connected\n"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "request timeout\n"),
             Self::TooLarge | Self::Truncated | Self::Body(BodyError::Malformed) => {
                 (StatusCode::BAD_REQUEST, "bad request\n")

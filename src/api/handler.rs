@@ -37,6 +37,7 @@ enum Verb {
     Unregister,
     Publish,
     Status,
+    Nodes,
     Ready,
 }
 
@@ -70,12 +71,15 @@ async fn carry_out(
         "/internal/unregister" => Verb::Unregister,
         "/internal/publish" | "/internal/push" => Verb::Publish,
         "/internal/status" => Verb::Status,
+        "/internal/nodes" => Verb::Nodes,
         "/readyz" => Verb::Ready,
         _ => return Err(ApiError::NotFound),
     };
     let method = match verb {
-        Verb::Ready => return Ok(answer::ready()), // For anybody, by any method.
-        Verb::Status => Method::GET,
+        // For anybody, by any method.
+        Verb::Ready if context.broker.is_ready() => return Ok(answer::ready()),
+        Verb::Ready => return Err(ApiError::NotReady),
+        Verb::Status | Verb::Nodes => Method::GET,
         Verb::Register | Verb::Unregister | Verb::Publish => Method::POST,
     };
     if request.method() != method {
@@ -113,8 +117,10 @@ async fn carry_out(
                 counters: asked("v", b"2"),
                 uptime_seconds: asked("v", b"2"),
             };
+            broker.count_nodes().await;
             Ok(answer::json(broker.status(detail)))
         }
+        Verb::Nodes => Ok(answer::json(broker.nodes())),
         Verb::Ready => Ok(answer::ready()),
     }
 }

@@ -198,11 +198,12 @@ mod tests {
         let hub = HubConfig { outbox_bytes: NonZeroUsize::MAX };
         let registry = RegistryConfig { topic_ttl: Duration::from_secs(60) };
         let broker = Broker::new(
-            Registry::new(registry),
+            Arc::new(Registry::new(registry)),
             Hub::new(hub, Arc::clone(&metrics)),
             Secret::new("-".repeat(32)).unwrap(),
             Clock::start(),
             Arc::clone(&metrics),
+            None,
         );
         let http = HttpConfig { request_timeout: Duration::from_secs(10), trusted_proxies: vec![] };
         let (broker, shutdown) = (Arc::new(broker), Shutdown::default());

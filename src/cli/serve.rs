@@ -102,7 +102,8 @@ async fn cancel_with_stdin(end: CancellationToken) {
 }
 
 fn say_hello(loaded: &Loaded, files: Option<u64>) {
-    info!(version = VERSION, mode = "single node", open_files = files, "wavelog_worker starting");
+    let mode = if loaded.config.cluster.is_some() { "cluster" } else { "single node" };
+    info!(version = VERSION, mode, open_files = files, "wavelog_worker starting");
     for problem in &loaded.warnings {
         warn!("{problem}");
     }

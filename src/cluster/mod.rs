@@ -1,1 +1,409 @@
 //! Several nodes, one Redis: what is published on one reaches the browsers of all.
+//!
+//! Knows envelopes, numbers and the roster; it knows nothing of which topics are registered
+//! (`registry`) or of how connections are kept (`redis`). What came from Redis goes into the hub,
+//! and so can never go back to Redis. Start reading at [`Cluster::offer`], the way out, and
+//! `Cluster::hear`, the way in; `settle` has what follows from having been cut off.
+
+mod origins;
+mod publisher;
+mod queue;
+mod roster;
+mod settle;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use self::origins::Origins;
+use self::publisher::Publisher;
+use self::queue::{Item, Queue};
+use self::roster::Roster;
+pub use self::watch::{Node, Nodes, RedisLink};
+use crate::clock::{Clock, millis};
+use crate::config::{ClusterConfig, OnGap};
+use crate::hub::{Busy, Hub};
+use crate::listener::Seldom;
+use crate::metrics::Metrics;
+use crate::protocol::envelope::{self, Beat, Envelope, Number};
+use crate::protocol::message;
+use crate::redis::{Hear, LinkState, Redis};
+use crate::topic::Topic;
+
+/// Gaps that wait to be told. More at once are the same news.
+const GAPS: usize = 16;
+
+/// Browsers that may have missed something are to be told so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The topic that it concerns; `None` is every topic.
+    pub topic: Option<Topic>,
+    /// Time over which they are to be told.
+    pub spread: Duration,
+}
+
+/// This node's part in the cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Random, new at each start: what the other nodes know this one by.
+    id: String,
+    boot: String,
+    names: Names,
+    config: ClusterConfig,
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    started_at: Timestamp,
+    queue: Mutex<Queue>,
+    /// Told when something was put into the queue.
+    filled: Notify,
+    /// Told when a batch was sent.
+    emptied: Notify,
+    /// The highest number of this node that came back from Redis: so far everything was published.
+    echoed: AtomicU64,
+    origins: Mutex<Origins>,
+    /// When anything last came from Redis, in milliseconds of the clock.
+    heard_ms: AtomicU64,
+    roster: Mutex<Roster>,
+    /// Subscribers of the channel as last counted; -1 while nobody answers.
+    subscribers: AtomicI64,
+    /// Whether the channel has more subscribers than there are nodes of ours.
+    strangers: AtomicBool,
+    gaps: mpsc::Sender<Gap>,
+    told_gap: Mutex<Seldom>,
+    told_drop: Mutex<Seldom>,
+}
+
+/// The names that everything in Redis has.
+#[derive(Debug)]
+struct Names {
+    events: String,
+    beats: String,
+    nodes: String,
+    sent: String,
+}
+
+/// Envelopes that are being sent; whatever was not sent goes back into the queue.
+struct Batch<'a> {
+    cluster: &'a Cluster,
+    items: Vec<Item>,
+}
+
+impl Cluster {
+    /// This node, which has neither sent nor heard anything. What browsers have to be told comes
+    /// out of the receiver.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if it has no random numbers.
+    pub fn new(
+        config: ClusterConfig,
+        hub: Arc<Hub>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, mpsc::Receiver<Gap>), getrandom::Error> {
+        let (gaps, told) = mpsc::channel(GAPS);
+        let (id, boot) = (random_id()?, random_id()?);
+        let prefix = &config.prefix;
+        let names = Names {
+            events: format!("{prefix}events"),
+            beats: format!("{prefix}beats"),
+            nodes: format!("{prefix}nodes"),
+            sent: format!("{prefix}sent:"),
+        };
+        let mut origins = Origins::default();
+        origins.unsettle(); // Nobody knows yet where the others stand.
+        let (bytes, age) = (config.buffer_bytes.get(), millis(config.buffer_age));
+        let cluster = Self {
+            queue: Mutex::new(Queue::new(bytes, age, boot.clone())),
+            id,
+            boot,
+            names,
+            config,
+            hub,
+            metrics,
+            clock,
+            started_at: Timestamp::now(),
+            filled: Notify::new(),
+            emptied: Notify::new(),
+            echoed: AtomicU64::new(0),
+            origins: Mutex::new(origins),
+            heard_ms: AtomicU64::new(0),
+            roster: Mutex::default(),
+            subscribers: AtomicI64::new(-1),
+            strangers: AtomicBool::new(false),
+            gaps,
+            told_gap: Mutex::default(),
+            told_drop: Mutex::default(),
+        };
+        Ok((Arc::new(cluster), told))
+    }
+
+    /// What is to be listened to, and what is done with what is heard.
+    pub fn channels(self: &Arc<Self>) -> Vec<(String, Hear)> {
+        let (events, beats) = (Arc::clone(self), Arc::clone(self));
+        vec![
+            (self.names.events.clone(), Box::new(move |message: &[u8]| events.hear(message))),
+            (self.names.beats.clone(), Box::new(move |message: &[u8]| beats.hear_beat(message))),
+        ]
+    }
+
+    /// Begins to send, to watch for gaps and to keep the roster, on `tasks`, until `end`.
+    pub fn join(
+        self: &Arc<Self>,
+        redis: &Arc<Redis>,
+        tasks: &TaskTracker,
+        end: &CancellationToken,
+    ) {
+        let publisher = Publisher::new(Arc::clone(self), Arc::clone(redis));
+        tasks.spawn(publisher.run(end.clone()));
+        tasks.spawn(Arc::clone(self).keep_settled(Arc::clone(redis), end.clone()));
+        tasks.spawn(Arc::clone(self).watch(Arc::clone(redis), end.clone()));
+    }
+
+    /// Sends an event to the other nodes, some time: never waits. `payload` is a JSON value.
+    pub fn offer(&self, topic: &str, payload: &str) {
+        let text = envelope::begin(&self.id, topic, payload);
+        let gone = self.queue.lock().push(text, self.clock.now_ms());
+        self.filled.notify_one();
+        self.dropped(gone);
+    }
+
+    /// Waits until everything offered so far was sent, at most until `deadline`, and leaves the
+    /// roster.
+    pub async fn leave(&self, redis: &Redis, deadline: Instant) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.queue.lock().is_empty() || redis.state() == LinkState::Away {
+                break;
+            }
+            if timeout_at(deadline, emptied).await.is_err() {
+                break;
+            }
+        }
+        if let Some(commands) = redis.commands() {
+            let mut leave = ::redis::cmd("HDEL");
+            leave.arg(&self.names.nodes).arg(&self.id);
+            let _ = timeout_at(deadline, commands.query::<u64>(&leave)).await; // It fades otherwise.
+        }
+    }
+
+    /// What the other nodes know this one by.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Bytes of envelopes that wait for Redis.
+    pub fn waiting_bytes(&self) -> usize {
+        self.queue.lock().bytes()
+    }
+
+    /// Takes an envelope from Redis.
+    fn hear(&self, message: &[u8]) {
+        self.metrics.envelopes_received.inc();
+        let now_ms = self.clock.now_ms();
+        self.heard_ms.store(now_ms, Ordering::Relaxed);
+        let Some(peek) = envelope::peek(message) else {
+            return self.hear_odd(message, now_ms);
+        };
+        if !self.is_to_deliver(peek.origin, peek.number, now_ms)
+            || !self.hub.has_subscribers(peek.topic)
+        {
+            return;
+        }
+        match peek.payload(message) {
+            Some(payload) => self.deliver(peek.topic, Some(payload)),
+            None => self.read_and_deliver(message),
+        }
+    }
+
+    /// Takes an envelope that has another form than ours and Go's usual one.
+    fn hear_odd(&self, message: &[u8], now_ms: u64) {
+        let Ok(envelope) = Envelope::read(message) else {
+            self.metrics.envelopes_skipped.inc();
+            return;
+        };
+        let number = envelope.number.as_ref().map(|(n, boot)| Number { n: *n, boot });
+        if self.is_to_deliver(&envelope.origin, number, now_ms) {
+            self.deliver(&envelope.topic, envelope.payload);
+        }
+    }
+
+    fn read_and_deliver(&self, message: &[u8]) {
+        match Envelope::read(message) {
+            Ok(envelope) => self.deliver(&envelope.topic, envelope.payload),
+            Err(_) => self.metrics.envelopes_skipped.inc(),
+        }
+    }
+
+    /// Whether an envelope is another node's and new. Notices what is missing before it.
+    fn is_to_deliver(&self, origin: &str, number: Option<Number<'_>>, now_ms: u64) -> bool {
+        if origin == self.id {
+            if let Some(Number { n, .. }) = number {
+                self.echoed.fetch_max(n, Ordering::Relaxed);
+            }
+            return false;
+        }
+        let heard = match number {
+            None => {
+                self.origins.lock().hear_unnumbered(now_ms);
+                return true;
+            }
+            Some(number) => self.origins.lock().hear(origin, number, now_ms),
+        };
+        if heard.missed > 0 {
+            self.missed(heard.missed);
+        }
+        if !heard.is_new {
+            self.metrics.envelopes_duplicate.inc();
+        }
+        heard.is_new
+    }
+
+    fn deliver(&self, topic: &str, payload: Option<&str>) {
+        let frame = || match payload {
+            Some(payload) => message::push_frame(payload),
+            None => message::push_frame_without_payload(),
+        };
+        if self.hub.publish_now(topic, frame) == Err(Busy) {
+            // To wait for room would hold up every other topic.
+            self.metrics.envelopes_missed.inc();
+            self.gap("the topic's outbox is full", Some(Topic::new(topic)));
+        }
+    }
+
+    fn hear_beat(&self, message: &[u8]) {
+        let now_ms = self.clock.now_ms();
+        self.heard_ms.store(now_ms, Ordering::Relaxed);
+        let Ok(Beat { origin_id, boot, n }) = serde_json::from_slice::<Beat<'_>>(message) else {
+            self.metrics.envelopes_skipped.inc();
+            return;
+        };
+        if *origin_id == *self.id {
+            return;
+        }
+        let missed = self.origins.lock().beat(&origin_id, Number { n, boot: &boot }, now_ms);
+        if missed > 0 {
+            self.missed(missed);
+        }
+    }
+
+    /// `count` envelopes of other nodes are missing.
+    fn missed(&self, count: u64) {
+        self.metrics.envelopes_missed.add(count);
+        self.gap("envelopes of another node are missing", None);
+    }
+
+    /// Browsers may have missed something.
+    fn gap(&self, reason: &'static str, topic: Option<Topic>) {
+        self.metrics.gaps.inc();
+        let resync = self.config.on_gap == OnGap::Resync;
+        if self.told_gap.lock().now() {
+            warn!(reason, resync, "browsers may have missed events of other nodes");
+        }
+        if resync {
+            let spread = self.config.resync_spread;
+            // If it is full, as many are on their way already.
+            if self.gaps.try_send(Gap { topic, spread }).is_err() {
+                let _ = self.gaps.try_send(Gap { topic: None, spread });
+            }
+        }
+    }
+
+    fn dropped(&self, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.metrics.envelopes_dropped.add(count);
+        if self.told_drop.lock().now() {
+            warn!(
+                count,
+                "events for other nodes are dropped, oldest first: they waited too long for Redis, \
+                 or were too many (redis_buffer_age, redis_buffer_bytes)"
+            );
+        }
+    }
+
+    fn trim(&self) {
+        let now_ms = self.clock.now_ms();
+        let gone = self.queue.lock().trim(now_ms);
+        self.dropped(gone);
+        self.origins.lock().tidy(now_ms);
+    }
+
+    fn boot(&self) -> &str {
+        &self.boot
+    }
+
+    fn events_channel(&self) -> &str {
+        &self.names.events
+    }
+
+    fn beats_channel(&self) -> &str {
+        &self.names.beats
+    }
+
+    fn sent_key(&self, origin: &str) -> String {
+        format!("{}{origin}", self.names.sent)
+    }
+
+    /// The number up to which nothing will be sent any more.
+    fn settled(&self) -> u64 {
+        self.queue.lock().settled()
+    }
+
+    /// Returns when something waits to be sent. Cancel-safe.
+    async fn something_to_send(&self) {
+        while self.queue.lock().is_empty() {
+            self.filled.notified().await;
+        }
+    }
+
+    /// Takes what is to be sent next. What has come back from Redis was sent already.
+    fn take(&self, count: usize, bytes: usize) -> Batch<'_> {
+        let mut items = self.queue.lock().take(count, bytes);
+        let echoed = self.echoed.load(Ordering::Relaxed);
+        let was_sent = items.iter().take_while(|item| item.n <= echoed).count();
+        self.metrics.envelopes_sent.add(was_sent as u64);
+        items.drain(..was_sent);
+        Batch { cluster: self, items }
+    }
+}
+
+impl Batch<'_> {
+    fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// Redis has carried it out.
+    fn sent(&mut self) {
+        let items = std::mem::take(&mut self.items);
+        self.cluster.metrics.envelopes_sent.add(items.len() as u64);
+        self.cluster.emptied.notify_waiters();
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if !self.items.is_empty() {
+            let items = std::mem::take(&mut self.items);
+            let gone = self.cluster.queue.lock().put_back(items, self.cluster.clock.now_ms());
+            self.cluster.dropped(gone);
+        }
+    }
+}
+
+/// 16 hexadecimal digits.
+fn random_id() -> Result<String, getrandom::Error> {
+    Ok(format!("{:016x}", getrandom::u64()?))
+}

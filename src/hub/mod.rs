@@ -168,6 +168,11 @@ impl Hub {
         }
     }
 
+    /// Whether `topic` has subscribers now.
+    pub fn has_subscribers(&self, topic: &str) -> bool {
+        self.shard(topic).lock().contains_key(topic)
+    }
+
     /// Offers `frame` to the channel, and sees to the drain.
     fn offer(&self, channel: &Arc<Channel>, frame: &Bytes) -> Offered {
         let offered = channel.offer(frame, self.config.outbox_bytes.get());

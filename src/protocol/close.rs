@@ -20,6 +20,8 @@ pub enum CloseCode {
     TooBig,
     /// 4008: too slow for what is published. Come back and fetch again.
     Slow,
+    /// 4009: something published by another node may have been missed. Come back and fetch again.
+    Resync,
     /// 4408: no authentication in time. Come back.
     AuthTimeout,
     /// A code the browser sent, sent back to it.
@@ -37,6 +39,7 @@ impl CloseCode {
             Self::Policy => 1008,
             Self::TooBig => 1009,
             Self::Slow => 4008,
+            Self::Resync => 4009,
             Self::AuthTimeout => 4408,
             Self::Echo(code) => code,
         })
@@ -52,6 +55,7 @@ impl CloseCode {
             Self::Policy => "not authenticated",
             Self::TooBig => "message too big",
             Self::Slow => "too slow",
+            Self::Resync => "events may have been missed",
             Self::AuthTimeout => "no authentication in time",
         }
     }

@@ -62,6 +62,11 @@ pub fn push_frame(payload: &str) -> Bytes {
     frame::text(&[r#"{"type":"push","payload":"#, payload, "}"])
 }
 
+/// The frame for an event without a payload, which only a Go node passes on.
+pub fn push_frame_without_payload() -> Bytes {
+    frame::text(&[r#"{"type":"push"}"#])
+}
+
 /// The frame that answers a status request with `document`, a JSON object.
 pub fn status_frame(document: &str) -> Bytes {
     frame::text(&[r#"{"type":"status","payload":"#, document, "}"])

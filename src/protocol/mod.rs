@@ -5,6 +5,7 @@
 //! itself is docs/protocol.md.
 
 pub mod close;
+pub mod envelope;
 pub mod frame;
 pub mod json;
 pub mod message;

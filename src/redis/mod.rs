@@ -34,6 +34,21 @@ pub struct Listening {
     pub generation: u64,
 }
 
+/// How the way to Redis is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkReport {
+    /// Whether Redis serves us.
+    pub state: LinkState,
+    /// Where it is, without anything that is secret.
+    pub redis: String,
+    /// Milliseconds since it went away.
+    pub away_ms: Option<u64>,
+    /// Connections that took another's place.
+    pub reconnects: u64,
+    /// What last went wrong.
+    pub last_error: Option<String>,
+}
+
 /// The connections to one Redis.
 #[derive(Debug)]
 pub struct Redis {}
@@ -57,6 +72,17 @@ impl Redis {
     /// Whether Redis serves us.
     pub fn state(&self) -> LinkState {
         LinkState::Away
+    }
+
+    /// How the way to Redis is.
+    pub fn describe(&self) -> LinkReport {
+        LinkReport {
+            state: self.state(),
+            redis: String::new(),
+            away_ms: None,
+            reconnects: 0,
+            last_error: None,
+        }
     }
 
     /// Returns when the state is no longer `known`. Cancel-safe.
@@ -92,6 +118,11 @@ impl Commands {
     /// 1 for the first connection, more for each that took its place.
     pub fn generation(&self) -> u64 {
         0
+    }
+
+    /// Whether Redis is a Redis Cluster, of which this connection reaches all nodes.
+    pub fn is_cluster(&self) -> bool {
+        false
     }
 
     /// Carries out `command`. Waits as long as the connection lives; who has less time takes a

@@ -8,7 +8,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::handshake::{Authenticated, Handshake, Next};
+use super::orders::{CLOSE, Orders, QUIT, Running, STOP};
+use super::questions::{Answer, Questions};
+use super::resync::Walk;
 use super::session::Session;
 use super::watch::{Deadlines, Rounds};
 use super::{WsContext, pages};
@@ -31,6 +33,7 @@ use crate::link::{Link, Slots};
 use crate::listener::{self, Listener, Seldom};
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame;
+use crate::registry::Lookup;
 
 /// The listening socket among the events; places in the table are all below.
 const LISTENER: Token = Token(usize::MAX);
@@ -53,6 +56,12 @@ const READS_IN_A_ROW: usize = 4;
 /// Browsers that are pinged or looked at before others have their turn.
 const LOOKS_IN_A_ROW: usize = 64;
 
+/// Places that a resync visits before others have their turn.
+const VISITS_IN_A_ROW: usize = 4096;
+
+/// Browsers that a resync closes before others have their turn.
+const CLOSES_IN_A_ROW: usize = 64;
+
 /// Time between two looks at the links in trouble, in milliseconds.
 const TROUBLE_MS: u64 = 50;
 
@@ -66,32 +75,11 @@ const END_PATIENCE_MS: u64 = 2000;
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
     Connection: close\r\nContent-Length: 0\r\n\r\n";
 
-/// What the loop was told.
-const GO: u8 = 0;
-/// Accept no more.
-const STOP: u8 = 1;
-/// Tell every browser, and end when all are gone.
-const CLOSE: u8 = 2;
-/// End now.
-const QUIT: u8 = 3;
-
 /// The event loop of the public port, before it runs.
 pub struct EventLoop {
     poll: Poll,
     waker: Arc<Waker>,
     listener: TcpListener,
-}
-
-/// The event loop while it runs; dropping it ends the loop.
-pub struct Running {
-    orders: Arc<Orders>,
-    ended: CancellationToken,
-}
-
-/// How others talk to the loop.
-struct Orders {
-    given: AtomicU8,
-    waker: Arc<Waker>,
 }
 
 /// One connection.
@@ -108,6 +96,8 @@ struct NewConnection {
     handshake: Handshake,
     /// Its key among the deadlines.
     deadline: u32,
+    /// The number of its last question.
+    question: u64,
 }
 
 /// Whether a connection may have sent more than was read.
@@ -124,9 +114,11 @@ struct Port {
     listener: Option<TcpListener>,
     context: WsContext,
     runtime: Handle,
+    orders: Arc<Orders>,
     connections: Slots<Connection>,
-    /// Connections so far.
-    begun: u64,
+    questions: Questions,
+    /// The resync that is carried out.
+    walk: Option<Walk>,
     deadlines: Deadlines,
     rounds: Rounds,
     /// Links in trouble, and when to look at them.
@@ -170,16 +162,19 @@ impl EventLoop {
     /// Those of the system: no more threads.
     pub fn run(self, context: WsContext) -> io::Result<Running> {
         let Self { poll, waker, listener } = self;
-        let orders = Arc::new(Orders { given: AtomicU8::new(GO), waker });
+        let orders = Arc::new(Orders::new(Arc::clone(&waker)));
+        let runtime = Handle::current();
         let ended = CancellationToken::new();
         let tell_ended = ended.clone().drop_guard(); // Whatever the end is, also a panic.
         let now_ms = context.links.clock.now_ms();
         let port = Port {
             poll,
             listener: Some(listener),
-            runtime: Handle::current(),
+            orders: Arc::clone(&orders),
             connections: Slots::default(),
-            begun: 0,
+            questions: Questions::new(waker, runtime.clone()),
+            walk: None,
+            runtime,
             deadlines: Deadlines::default(),
             rounds: Rounds::new(context.session, now_ms),
             troubled: Vec::new(),
@@ -193,48 +188,17 @@ impl EventLoop {
             scratch: vec![0; READ_BYTES].into(),
             context,
         };
-        let taken = Arc::clone(&orders);
         thread::Builder::new().name("sockets".to_owned()).spawn(move || {
-            port.serve(&taken);
+            port.serve();
             drop(tell_ended);
         })?;
         Ok(Running { orders, ended })
     }
 }
 
-impl Running {
-    /// Accepts no more connections.
-    pub fn stop_accepting(&self) {
-        self.orders.give(STOP);
-    }
-
-    /// Tells every browser that the node is shutting down. The loop ends when all are gone.
-    pub fn close_all(&self) {
-        self.orders.give(CLOSE);
-    }
-
-    /// Returns when the loop has ended. Cancel-safe.
-    pub async fn ended(&self) {
-        self.ended.cancelled().await;
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.orders.give(QUIT);
-    }
-}
-
-impl Orders {
-    fn give(&self, order: u8) {
-        self.given.fetch_max(order, Ordering::AcqRel);
-        let _ = self.waker.wake(); // Fails only if it is awake.
-    }
-}
-
 impl Port {
     /// Serves until told to end.
-    fn serve(mut self, orders: &Orders) {
+    fn serve(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         loop {
             match self.poll.poll(&mut events, self.patience()) {
@@ -246,6 +210,9 @@ impl Port {
                 }
             }
             self.now_ms = self.context.links.clock.now_ms();
+            for answer in self.questions.take() {
+                self.hear(&answer);
+            }
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept_from_ms = Some(self.now_ms),
@@ -253,7 +220,7 @@ impl Port {
                     Token(place) => self.handle(place as u32, event),
                 }
             }
-            let given = orders.given.load(Ordering::Acquire);
+            let given = self.orders.given();
             if given == QUIT || (self.closing && self.connections.is_empty()) {
                 return;
             }
@@ -265,6 +232,7 @@ impl Port {
                 self.time_out(place);
             }
             self.keep_alive();
+            self.resync();
         }
     }
 
@@ -274,7 +242,8 @@ impl Port {
             return Some(Duration::ZERO);
         }
         let trouble = (!self.troubled.is_empty()).then_some(self.troubled_ms);
-        let times = [self.accept_from_ms, trouble, self.deadlines.look_ms()];
+        let resync = self.walk.as_ref().and_then(Walk::next_ms);
+        let times = [self.accept_from_ms, trouble, self.deadlines.look_ms(), resync];
         let next_ms = times.into_iter().flatten().fold(self.rounds.next_ms(), u64::min);
         let now_ms = self.context.links.clock.now_ms();
         Some(Duration::from_millis(next_ms.saturating_sub(now_ms)))
@@ -337,7 +306,7 @@ impl Port {
         let handshake = Handshake::new(stream, peer);
         let place = self.connections.insert_with(|place| {
             let deadline = self.deadlines.enter(place, at_ms);
-            Connection::New(Box::new(NewConnection { handshake, deadline }))
+            Connection::New(Box::new(NewConnection { handshake, deadline, question: 0 }))
         });
         let watched = SourceFd(&fd);
         if let Err(error) = self.watch(watched, place, Interest::READABLE) {
@@ -388,6 +357,7 @@ impl Port {
     fn read(&mut self, place: u32, rest: Rest) {
         for _ in 0..READS_IN_A_ROW {
             let read = match self.connections.get_mut(place) {
+                Some(Connection::New(new)) if new.handshake.is_asking() => return,
                 Some(Connection::New(new)) => new.handshake.read(&mut self.scratch),
                 Some(Connection::Session(session)) => session.link().read(&mut self.scratch),
                 Some(Connection::Leaving(link)) => {
@@ -447,6 +417,7 @@ impl Port {
             Next::WaitForRequest => millis(self.context.http.request_timeout),
             Next::WaitForAuth => millis(self.context.session.auth_timeout),
             Next::WaitForEnd => END_PATIENCE_MS,
+            Next::Ask(topic) => return self.ask(place, topic),
             Next::Begin(authenticated) => return self.begin(place, authenticated),
             Next::Page(begun) => return self.serve_page(place, begun),
             Next::End => return self.end(place),
@@ -456,23 +427,49 @@ impl Port {
         }
     }
 
+    /// Asks Redis for a handshake, which waits. The time that it has goes on.
+    fn ask(&mut self, place: u32, topic: String) {
+        let Some(Connection::New(new)) = self.connections.get_mut(place) else {
+            return;
+        };
+        match self.questions.ask(place, topic, &self.context) {
+            Some(number) => new.question = number,
+            None => {
+                let next = new.handshake.answer(Lookup::Away, &self.context);
+                self.go_on(place, next);
+            }
+        }
+    }
+
+    /// Goes on with the handshake that waits for `answer`, if it still does.
+    fn hear(&mut self, answer: &Answer) {
+        let next = match self.connections.get_mut(answer.place) {
+            Some(Connection::New(new)) if new.question == answer.number => {
+                new.handshake.answer(answer.lookup, &self.context)
+            }
+            _ => return,
+        };
+        self.go_on(answer.place, next);
+        self.read(answer.place, Rest::Perhaps); // What came meanwhile was not read.
+    }
+
     /// Lets a browser in: subscribed first, told after, so that nothing published after `auth_ok`
     /// is missed and nothing overtakes it.
     fn begin(&mut self, place: u32, authenticated: Authenticated) {
         let Authenticated { topic, client, user_id, decoder, first } = authenticated;
-        let Self { connections, context, deadlines, now_ms, begun, .. } = self;
-        *begun += 1;
+        let Self { connections, context, deadlines, now_ms, orders, .. } = self;
         connections.replace_with(place, |connection| {
             let Connection::New(new) = connection else {
                 return connection;
             };
             deadlines.leave(new.deadline);
             let stream = new.handshake.into_stream();
+            let number = orders.number();
             let link = Link::corked(stream, place, Arc::clone(&context.links));
             let subscription = context.broker.subscribe(&topic, user_id, Arc::clone(&link));
             link.uncork(&first);
             let more = !decoder.is_idle();
-            let mut session = Session::new(link, subscription, decoder, *begun, client, *now_ms);
+            let mut session = Session::new(link, subscription, decoder, number, client, *now_ms);
             if more {
                 session.take(&mut [], context, *now_ms);
             }
@@ -566,5 +563,43 @@ impl Port {
                 session.link().send(&Bytes::from_static(frame::PING));
             }
         }
+    }
+
+    /// Carries out the resyncs that were ordered, as far as they are due.
+    fn resync(&mut self) {
+        if self.closing {
+            self.walk = None; // Everybody is told to come back already.
+            return;
+        }
+        if self.walk.is_none() {
+            self.begin_walk();
+        }
+        let Some(walk) = &mut self.walk else {
+            return;
+        };
+        let mut closed = 0;
+        for _ in 0..VISITS_IN_A_ROW {
+            let Some(place) = walk.next(self.now_ms) else {
+                break;
+            };
+            if let Some(Connection::Session(session)) = self.connections.get(place)
+                && session.resync(walk)
+            {
+                self.context.metrics.resync_closes.inc();
+                closed += 1;
+                if closed == CLOSES_IN_A_ROW {
+                    break;
+                }
+            }
+        }
+        if walk.next_ms().is_none() {
+            self.begin_walk();
+        }
+    }
+
+    /// Begins to carry out what was ordered since the last walk began, if anything was.
+    fn begin_walk(&mut self) {
+        let places = self.connections.places();
+        self.walk = self.orders.resyncs().map(|wanted| Walk::begin(wanted, places, self.now_ms));
     }
 }

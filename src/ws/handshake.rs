@@ -40,6 +40,13 @@ enum Stage {
         /// Whether this is not the first.
         answered: bool,
     },
+    /// Redis is asked whether the topic of a request is registered.
+    Asking {
+        /// The request, and what came with it. What comes later is not read yet.
+        begun: Vec<u8>,
+        /// Requests that may be answered at a time from here on, this one included.
+        left: usize,
+    },
     /// The connection is a WebSocket, and the auth frame has to come.
     Auth(Box<Upgraded>),
     /// Everything is said, and the peer has to end its side.
@@ -64,6 +71,9 @@ pub(super) enum Next {
     /// The peer has to end its side, in a time of its own: a socket closed with something unread
     /// is reset, and a reset can overtake the last words.
     WaitForEnd,
+    /// Redis has to be asked about this topic; [`Handshake::answer`] goes on. Nothing is to be
+    /// read meanwhile.
+    Ask(String),
     /// The browser may join.
     Begin(Authenticated),
     /// A page is asked for, by the bytes that have come.
@@ -105,8 +115,14 @@ impl Handshake {
     pub(super) fn take(&mut self, input: &mut [u8], context: &WsContext) -> Next {
         match &mut self.stage {
             Stage::Ending => Next::Wait, // What it still says does not matter.
+            Stage::Asking { begun, .. } => {
+                begun.extend_from_slice(input);
+                Next::Wait
+            }
             Stage::Auth(_) => self.authenticate(input, context),
-            Stage::Request { unread, .. } if unread.is_empty() => self.request(input, context),
+            Stage::Request { unread, .. } if unread.is_empty() => {
+                self.request(input, None, REQUESTS_AT_A_TIME, context)
+            }
             Stage::Request { unread, .. } => {
                 unread.extend_from_slice(input);
                 // To read at every byte's arrival would cost the square of a head that trickles in.
@@ -114,9 +130,26 @@ impl Handshake {
                     return Next::Wait;
                 }
                 let mut whole = std::mem::take(unread);
-                self.request(&mut whole, context)
+                self.request(&mut whole, None, REQUESTS_AT_A_TIME, context)
             }
         }
+    }
+
+    /// Whether Redis is asked for it.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.stage, Stage::Asking { .. })
+    }
+
+    /// Goes on with the request that waits, now that `lookup` is known of its topic.
+    pub(super) fn answer(&mut self, lookup: Lookup, context: &WsContext) -> Next {
+        let Stage::Asking { begun, left } = &mut self.stage else {
+            return Next::Wait;
+        };
+        let (mut begun, left) = (std::mem::take(begun), *left);
+        self.stage = Stage::Request { unread: Vec::new(), answered: false };
+        // To ask once more would lead nowhere.
+        let lookup = if lookup == Lookup::Ask { Lookup::Away } else { lookup };
+        self.request(&mut begun, Some(lookup), left, context)
     }
 
     /// The time it had is over.
@@ -133,6 +166,7 @@ impl Handshake {
                 info!(topic = upgraded.topic, client = %upgraded.client, "login timed out");
                 self.end_with(&frame::close(CloseCode::AuthTimeout))
             }
+            Stage::Asking { .. } => self.answer(Lookup::Away, context),
             Stage::Ending => Next::End,
         }
     }
@@ -141,16 +175,23 @@ impl Handshake {
     pub(super) fn go_away(&mut self) -> Next {
         match self.stage {
             Stage::Auth(_) => self.end_with(&frame::close(CloseCode::GoingAway)),
-            Stage::Request { .. } => Next::End, // Not a WebSocket: there is nothing to say.
+            Stage::Request { .. } | Stage::Asking { .. } => Next::End, // Not a WebSocket: there is nothing to say.
             Stage::Ending => Next::Wait,
         }
     }
 
-    /// Answers requests until one asks for an upgrade that can be granted, or for a page.
-    fn request(&mut self, input: &mut [u8], context: &WsContext) -> Next {
+    /// Answers up to `left` requests, until one asks for an upgrade that can be granted, for a
+    /// page, or for a topic that Redis has to be asked about. `known` is its answer to that of the
+    /// first request.
+    fn request(
+        &mut self,
+        input: &mut [u8],
+        mut known: Option<Lookup>,
+        mut left: usize,
+        context: &WsContext,
+    ) -> Next {
         let mut input = input;
         let mut next = Next::Wait;
-        let mut left = REQUESTS_AT_A_TIME;
         loop {
             if input.is_empty() {
                 return next;
@@ -165,8 +206,13 @@ impl Handshake {
                 }
                 Err(refusal) => return self.end_with(&refusal.response(false, false)),
             };
-            let refusal = match decide(&head, context) {
-                Ok((topic, accept)) => {
+            let lookup = |topic: &str| known.take().unwrap_or_else(|| context.broker.lookup(topic));
+            let refusal = match decide(&head, lookup) {
+                Ok(Verdict::Ask(topic)) => {
+                    self.stage = Stage::Asking { begun: input.to_vec(), left };
+                    return Next::Ask(topic);
+                }
+                Ok(Verdict::Upgrade { topic, accept }) => {
                     let decoder = Decoder::default();
                     let upgraded = Upgraded { topic, client: head.client, decoder };
                     self.stage = Stage::Auth(Box::new(upgraded));
@@ -263,18 +309,30 @@ impl Handshake {
     }
 }
 
-/// What becomes of a request: the topic and the accept key, or a refusal.
-fn decide(head: &Head, context: &WsContext) -> Result<(String, String), Refusal> {
+/// What becomes of a request that is not refused.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It becomes a WebSocket.
+    Upgrade { topic: String, accept: String },
+    /// Redis has to be asked about this topic first.
+    Ask(String),
+}
+
+/// What becomes of a request; `lookup` says what is known of its topic.
+fn decide(head: &Head, lookup: impl FnOnce(&str) -> Lookup) -> Result<Verdict, Refusal> {
     let Target::WebSocket { topic, upgrade } = &head.target else {
         return Err(Refusal::NotFound);
     };
     let topic = topic.as_ref().ok_or(Refusal::MissingTopic)?;
     let topic = std::str::from_utf8(topic).map_err(|_| Refusal::UnknownTopic)?;
-    match context.broker.lookup(topic) {
-        Lookup::Known(_) => {}
-        Lookup::Unknown | Lookup::Ask | Lookup::Away => return Err(Refusal::UnknownTopic),
+    match lookup(topic) {
+        Lookup::Known(_) => {
+            Ok(Verdict::Upgrade { topic: topic.to_owned(), accept: upgrade.clone()? })
+        }
+        Lookup::Unknown => Err(Refusal::UnknownTopic),
+        Lookup::Ask => Ok(Verdict::Ask(topic.to_owned())),
+        Lookup::Away => Err(Refusal::Away),
     }
-    Ok((topic.to_owned(), upgrade.clone()?))
 }
 
 /// The user of a browser that may join, or what it is told.
@@ -296,4 +354,113 @@ fn judge(
             AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::super::tests::context_alone;
+    use super::*;
+    use crate::registry::TopicMeta;
+
+    const OPEN: Lookup = Lookup::Known(TopicMeta { require_token: false });
+
+    fn request(topic: &str, more: &str) -> Vec<u8> {
+        format!("GET /ws?topic={topic} HTTP/1.1\r\nHost: x\r\n{more}\r\n").into_bytes()
+    }
+
+    fn upgrade(topic: &str) -> Vec<u8> {
+        request(
+            topic,
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+        )
+    }
+
+    /// A connection whose bytes wait for Redis, and the browser's end of it.
+    async fn asking(begun: Vec<u8>) -> (Handshake, tokio::net::TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let browser = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (stream, peer) = listener.accept().await.unwrap();
+        let mut handshake = Handshake::new(TcpStream::from_std(stream.into_std().unwrap()), peer);
+        handshake.stage = Stage::Asking { begun, left: REQUESTS_AT_A_TIME };
+        (handshake, browser.unwrap())
+    }
+
+    /// The first lines of the answers that have come.
+    async fn answers(handshake: Handshake, mut browser: tokio::net::TcpStream) -> Vec<String> {
+        drop(handshake);
+        let mut text = Vec::new();
+        browser.read_to_end(&mut text).await.unwrap();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        text.lines().filter(|line| line.starts_with("HTTP/1.1 ")).map(str::to_owned).collect()
+    }
+
+    fn read(bytes: &[u8]) -> Head {
+        request::read(bytes, Ipv4Addr::LOCALHOST.into(), &[]).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_is_known_of_the_topic_is_looked_at_before_the_upgrade() {
+        let (plain, upgrade) = (read(&request("a", "")), read(&upgrade("a")));
+        let ask = Ok(Verdict::Ask("a".to_owned()));
+
+        for head in [&plain, &upgrade] {
+            assert_eq!(decide(head, |_| Lookup::Unknown), Err(Refusal::UnknownTopic));
+            assert_eq!(decide(head, |_| Lookup::Away), Err(Refusal::Away));
+            assert_eq!(decide(head, |_| Lookup::Ask), ask);
+        }
+        assert_eq!(decide(&plain, |_| OPEN), Err(Refusal::NoUpgrade));
+        assert!(matches!(decide(&upgrade, |_| OPEN), Ok(Verdict::Upgrade { .. })));
+        assert_eq!(decide(&read(&request("", "")), |_| OPEN), Err(Refusal::MissingTopic));
+    }
+
+    #[tokio::test]
+    async fn a_handshake_goes_on_with_the_answer_and_with_what_came_behind_the_request() {
+        let context = context_alone();
+        context.broker.register("a", TopicMeta { require_token: false });
+        let frame = [&[0x81, 0x8f, 0, 0, 0, 0][..], b"{\"type\":\"auth\"}"].concat();
+        let (mut handshake, browser) = asking([upgrade("a"), frame].concat()).await;
+
+        assert!(handshake.is_asking());
+        let next = handshake.answer(OPEN, &context);
+
+        assert!(matches!(next, Next::Begin(Authenticated { topic, .. }) if topic == "a"));
+        assert!(matches!(handshake.answer(Lookup::Unknown, &context), Next::Wait)); // Too late.
+        assert_eq!(answers(handshake, browser).await, ["HTTP/1.1 101 Switching Protocols"]);
+    }
+
+    #[tokio::test]
+    async fn the_answer_is_that_of_the_first_request_alone() {
+        for (lookup, line) in [
+            (Lookup::Unknown, "HTTP/1.1 404 Not Found"),
+            (Lookup::Away, "HTTP/1.1 503 Service Unavailable"),
+            (Lookup::Ask, "HTTP/1.1 503 Service Unavailable"),
+        ] {
+            let context = context_alone();
+            context.broker.register("b", TopicMeta { require_token: false });
+            let begun = [request("a", ""), upgrade("b")].concat();
+            let (mut handshake, browser) = asking(begun).await;
+
+            let next = handshake.answer(lookup, &context);
+
+            assert!(matches!(next, Next::WaitForAuth));
+            let expected = [line, "HTTP/1.1 101 Switching Protocols"];
+            assert_eq!(answers(handshake, browser).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_has_waited_too_long_is_told_so() {
+        let context = context_alone();
+        let (mut handshake, browser) = asking(upgrade("a")).await;
+
+        assert!(matches!(handshake.time_out(&context), Next::WaitForRequest));
+
+        assert_eq!(context.metrics.http_timeouts.get(), 0);
+        assert_eq!(answers(handshake, browser).await, ["HTTP/1.1 503 Service Unavailable"]);
+    }
 }

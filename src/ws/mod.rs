@@ -2,23 +2,31 @@
 //!
 //! One thread of its own serves all sockets of this port (`event_loop`): `request` reads the HTTP
 //! request and judges it, `handshake` upgrades it and waits for the auth frame, `session` does
-//! what the browser asks for from then on, `watch` has the deadlines and the pings. Before and
-//! after authentication are two types: what the first needs is freed before the long idle time
+//! what the browser asks for from then on, `watch` has the deadlines and the pings. `questions`
+//! are asked of Redis while a handshake waits; `orders` come from outside, among them `resync`:
+//! who may have missed something is closed, spread over a time. Before and after authentication are two types: what the first needs is freed before the long idle time
 //! begins. No task, no timer and no buffer per socket. Start reading at [`EventLoop::run`].
 
 mod event_loop;
 mod handshake;
+mod orders;
 mod pages;
+mod questions;
 pub mod request;
+mod resync;
 mod session;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-pub use self::event_loop::{EventLoop, Running};
+pub use self::event_loop::EventLoop;
+pub use self::orders::Running;
 pub use self::pages::{Page, Pages};
+pub use self::resync::Resync;
 use crate::broker::Broker;
 use crate::config::{HttpConfig, SessionConfig};
 use crate::link::LinkContext;

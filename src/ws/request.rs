@@ -62,6 +62,8 @@ pub enum Refusal {
     MissingTopic,
     /// `/ws` with a topic that is not registered.
     UnknownTopic,
+    /// `/ws` with a topic of which only Redis could say whether it is registered, and it is away.
+    Away,
     /// Not a WebSocket upgrade of version 13.
     NoUpgrade,
     /// An upgrade, but not by GET.
@@ -161,6 +163,9 @@ impl Refusal {
             Self::NotFound => ("404 Not Found", "404 page not found\n", ""),
             Self::MissingTopic => ("400 Bad Request", "missing topic\n", ""),
             Self::UnknownTopic => ("404 Not Found", "topic not registered\n", ""),
+            Self::Away => {
+                ("503 Service Unavailable", "topic cannot be looked up now\n", "Retry-After: 1\r\n")
+            }
             Self::NoUpgrade => ("400 Bad Request", "Bad Request\n", VERSION_13),
             Self::NotGet => ("405 Method Not Allowed", "Method Not Allowed\n", VERSION_13),
         };
@@ -227,6 +232,16 @@ mod tests {
         }
         let post_without_upgrade = "POST /ws HTTP/1.1\nHost: x";
         assert_eq!(upgrade(post_without_upgrade), Err(Refusal::NoUpgrade));
+    }
+
+    #[test]
+    fn a_topic_that_cannot_be_looked_up_is_503_and_says_when_to_come_back() {
+        let answer = String::from_utf8(Refusal::Away.response(true, false)).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+
+        assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
+        assert!(head.contains("\r\nRetry-After: 1\r\n"), "{head}");
+        assert_eq!(body, "topic cannot be looked up now\n");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use tracing::debug;
 
 use super::WsContext;
+use super::resync::Walk;
 use crate::broker::StatusDetail;
 use crate::client_addr::ClientAddr;
 use crate::hub::Subscription;
@@ -63,6 +64,18 @@ impl Session {
     /// Tells the browser why it is to go, behind what waits for it.
     pub(super) fn close(&mut self, code: CloseCode) {
         self.link.close(code);
+    }
+
+    /// Tells the browser to come back and fetch, if `walk` means it; whether it did.
+    pub(super) fn resync(&self, walk: &Walk) -> bool {
+        let Some(subscription) = &self.subscription else {
+            return false;
+        };
+        let meant = walk.covers(subscription.topic(), self.id) && !self.link.is_closing();
+        if meant {
+            self.link.close(CloseCode::Resync);
+        }
+        meant
     }
 
     /// Does what the frames in `input` ask for. On an ending connection they are only taken, so

@@ -1,0 +1,205 @@
+//! Sends what this node publishes to Redis: in order, each envelope once, however often the
+//! connection breaks.
+//!
+//! One batch is under way at a time, and what comes meanwhile is the next. A batch goes as one
+//! script, which publishes only numbers above the last one that Redis has carried out for this
+//! node: so what is sent again because no answer came is not published twice. Start reading at
+//! [`Publisher::run`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::{Cmd, Pipeline, Script};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::Cluster;
+use super::queue::Item;
+use crate::protocol::envelope::Beat;
+use crate::redis::{Commands, Redis, RedisError};
+
+/// Envelopes that go in one script, during which Redis does nothing else.
+const BATCH: usize = 1024;
+
+/// Bytes of envelopes that go in one script.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Time between two beats.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// How long Redis remembers the last number of a node.
+const SENT_TTL_MS: u64 = 60 * 60 * 1000;
+
+/// Pause after Redis refused a batch for a reason of its own, such as being out of memory.
+const REFUSED_PAUSE: Duration = Duration::from_millis(500);
+
+/// `KEYS[1]`: the last number of this node. `ARGV`: channel of envelopes, milliseconds that the key
+/// lives, channel of beats, the beat (empty: none), its number, then number and text of each
+/// envelope.
+const SEND: &str = r"
+local last = redis.call('GET', KEYS[1]) or '0'
+for i = 6, #ARGV, 2 do
+  if tonumber(ARGV[i]) > tonumber(last) then
+    redis.call('PUBLISH', ARGV[1], ARGV[i + 1])
+    last = ARGV[i]
+  end
+end
+if ARGV[4] ~= '' then
+  if tonumber(ARGV[5]) > tonumber(last) then last = ARGV[5] end
+  redis.call('PUBLISH', ARGV[3], ARGV[4])
+end
+redis.call('SET', KEYS[1], last, 'PX', ARGV[2])
+return last
+";
+
+/// The task that sends.
+pub(super) struct Publisher {
+    cluster: Arc<Cluster>,
+    redis: Arc<Redis>,
+    script: Script,
+    beats: Interval,
+    /// Whether this connection may not run scripts.
+    plainly: bool,
+}
+
+impl Publisher {
+    pub(super) fn new(cluster: Arc<Cluster>, redis: Arc<Redis>) -> Self {
+        let mut beats = interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { cluster, redis, script: Script::new(SEND), beats, plainly: false }
+    }
+
+    /// Sends until `end` is cancelled, by one connection after the other.
+    pub(super) async fn run(mut self, end: CancellationToken) {
+        let mut generation = 0;
+        loop {
+            let commands = tokio::select! {
+                () = end.cancelled() => return,
+                () = self.keep_in_bounds() => return,
+                commands = self.redis.newer_commands(generation) => commands,
+            };
+            generation = commands.generation();
+            self.plainly = false;
+            let redis = Arc::clone(&self.redis);
+            tokio::select! {
+                () = end.cancelled() => return,
+                // A batch that was under way is put back by its guard.
+                () = self.serve(&commands) => {}
+                _ = redis.newer_commands(generation) => {}
+            }
+        }
+    }
+
+    /// Lets go what is too old while nobody sends. Never returns.
+    async fn keep_in_bounds(&self) {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            self.cluster.trim();
+        }
+    }
+
+    /// Sends by `commands` until that fails.
+    async fn serve(&mut self, commands: &Commands) {
+        self.beats.reset_immediately(); // The first beat says where this node's numbers stand.
+        loop {
+            let result = tokio::select! {
+                biased;
+                _ = self.beats.tick() => {
+                    self.cluster.trim();
+                    self.send_beat(commands).await
+                }
+                () = self.cluster.something_to_send() => self.send_batch(commands).await,
+            };
+            match result {
+                Ok(()) => {}
+                Err(RedisError::Refused { code, detail }) => self.refused(&code, &detail).await,
+                Err(RedisError::Lost(reason) | RedisError::NotServing(reason)) => {
+                    debug!(reason, "envelopes wait for another connection");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Redis answered that it does not carry this out: from now on without a script, or, if that
+    /// is how it was tried, later.
+    async fn refused(&mut self, code: &str, detail: &str) {
+        if self.plainly {
+            sleep(REFUSED_PAUSE).await;
+            return;
+        }
+        self.plainly = true;
+        warn!(
+            code,
+            detail,
+            "Redis refuses a script: envelopes go without it and may come twice to Go nodes; \
+             allow EVALSHA, SCRIPT, GET, SET and PUBLISH"
+        );
+    }
+
+    async fn send_beat(&self, commands: &Commands) -> Result<(), RedisError> {
+        let n = self.cluster.settled();
+        let (origin_id, boot) = (self.cluster.id().into(), self.cluster.boot().into());
+        let beat = Beat { origin_id, boot, n };
+        let beat = serde_json::to_string(&beat).unwrap_or_default(); // Strings and a number.
+        if self.plainly {
+            let mut publish = ::redis::cmd("PUBLISH");
+            publish.arg(self.cluster.beats_channel()).arg(beat);
+            return commands.query::<u64>(&publish).await.map(drop);
+        }
+        self.send(commands, &beat, n, &[]).await
+    }
+
+    async fn send_batch(&self, commands: &Commands) -> Result<(), RedisError> {
+        let mut batch = self.cluster.take(BATCH, BATCH_BYTES);
+        if batch.items().is_empty() {
+            return Ok(());
+        }
+        if self.plainly {
+            let mut pipeline = Pipeline::with_capacity(batch.items().len());
+            for item in batch.items() {
+                pipeline.cmd("PUBLISH").arg(self.cluster.events_channel()).arg(&item.text).ignore();
+            }
+            commands.pipeline::<()>(&pipeline).await?;
+        } else {
+            self.send(commands, "", 0, batch.items()).await?;
+        }
+        batch.sent();
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        commands: &Commands,
+        beat: &str,
+        n: u64,
+        items: &[Item],
+    ) -> Result<(), RedisError> {
+        let mut evaluate = ::redis::cmd("EVALSHA");
+        evaluate
+            .arg(self.script.get_hash())
+            .arg(1)
+            .arg(self.cluster.sent_key(self.cluster.id()))
+            .arg(self.cluster.events_channel())
+            .arg(SENT_TTL_MS)
+            .arg(self.cluster.beats_channel())
+            .arg(beat)
+            .arg(n);
+        for item in items {
+            evaluate.arg(item.n).arg(&item.text);
+        }
+        match commands.query::<u64>(&evaluate).await {
+            Err(RedisError::Refused { code, .. }) if code == "NOSCRIPT" => {}
+            result => return result.map(drop),
+        }
+        self.load(commands).await?;
+        commands.query::<u64>(&evaluate).await.map(drop)
+    }
+
+    async fn load(&self, commands: &Commands) -> Result<(), RedisError> {
+        let mut load: Cmd = ::redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(SEND);
+        commands.query::<String>(&load).await.map(drop)
+    }
+}
