@@ -28,6 +28,7 @@ mod cluster_roster;
 mod cluster_slow;
 mod contract;
 mod deadlines;
+mod deploy;
 mod frames;
 mod garbage;
 mod handshake;

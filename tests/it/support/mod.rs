@@ -3,6 +3,7 @@
 //!
 //! Nothing here shares code with the worker, so that a mistake cannot cancel itself out.
 
+mod balancer;
 mod go_node;
 mod herd;
 mod http;
@@ -20,9 +21,12 @@ mod wait;
 mod worker;
 mod ws;
 
+pub use balancer::{BALANCERS, Balancer, Kind, Node, program};
 pub use go_node::{EVENTS, GoNode, NODES, roster_entry, topic_key};
 pub use herd::{Ended, Heard, Herd, Member, Session};
 pub use http::{Answer, Http, request};
+#[cfg(feature = "faults")]
+pub use judge::judge_behind_a_proxy;
 pub use judge::{RESYNC, Verdict};
 pub use php::{Php, Published};
 pub use proxy::{Link, Proxy};

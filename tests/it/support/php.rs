@@ -35,12 +35,19 @@ impl Php {
     /// Publishes to `topics` in turns, `per_second` in all, until it is stopped. `from` stands in
     /// each payload.
     pub fn publishing(worker: &Worker, from: usize, topics: &[String], per_second: u32) -> Self {
-        let requests = Requests {
-            address: worker.internal,
-            from,
-            topics: topics.to_vec(),
-            request: worker.publisher(),
-        };
+        Self::publishing_at(worker.internal, worker, from, topics, per_second)
+    }
+
+    /// The same by way of a proxy at `address`; `worker` has the secret.
+    pub fn publishing_at(
+        address: SocketAddr,
+        worker: &Worker,
+        from: usize,
+        topics: &[String],
+        per_second: u32,
+    ) -> Self {
+        let requests =
+            Requests { address, from, topics: topics.to_vec(), request: worker.publisher() };
         let published = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
         let (to, stopped) = (Arc::clone(&published), Arc::clone(&stop));

@@ -107,8 +107,12 @@ impl Scene {
 
     /// Lets PHP go on for about `time`, counted in publishes to the first node.
     pub fn go_on_for(&self, time: Duration) {
-        let count = time.as_millis() * u128::from(PER_SECOND) / 1000;
-        self.php[0].wait_for_more(usize::try_from(count).unwrap());
+        let mut count = usize::try_from(time.as_millis() * u128::from(PER_SECOND) / 1000).unwrap();
+        while count > 0 {
+            let some = count.min(PER_SECOND as usize);
+            self.php[0].wait_for_more(some);
+            count -= some;
+        }
     }
 
     /// Says that the fault is over, and waits until the nodes say so, too.

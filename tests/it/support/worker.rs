@@ -76,6 +76,22 @@ impl Worker {
         Self::with(&format!("redis_url: \"{redis_url}\"\nnode_name: {name}\n{more_config}"))
     }
 
+    /// Starts a node of a cluster on given ports, so that it can be replaced by another there.
+    #[cfg(feature = "faults")]
+    pub fn node_at(ports: [u16; 2], redis_url: &str, name: &str) -> Self {
+        let [ws_port, internal_port] = ports;
+        let node = Self::from_config(
+            &format!(
+                "ws_port: {ws_port}\nws_bind: 127.0.0.1\ninternal_port: {internal_port}\n\
+                 worker_secret: \"{SECRET}\"\nlog_format: json\n\
+                 redis_url: \"{redis_url}\"\nnode_name: {name}\n"
+            ),
+            SECRET,
+        );
+        node.wait_until_ready();
+        node
+    }
+
     /// Starts a worker whose WebSocket port is `ws_port`.
     pub fn on_port(ws_port: u16, more_config: &str) -> Self {
         Self::launch(SECRET, ws_port, more_config)
