@@ -243,23 +243,14 @@ fn after_an_outage_of_5_seconds_everything_is_delivered_and_nobody_is_closed() {
 #[test]
 fn redis_takes_seconds_to_load_its_data() {
     let _alone = alone();
-    // Half a second for each of so few keys, so that it says LOADING for some seconds.
-    let mut redis = Redis::with(&["--appendonly", "yes", "--aof-use-rdb-preamble", "yes"]);
+    let mut redis = Redis::start();
     for number in 0..10 {
         redis.cli(&["SET", &format!("ballast:{number}"), &"x".repeat(10_000)]);
     }
     let mut scene = Scene::start(&redis.url());
 
     scene.fault("killed, back with LOADING for some seconds");
-    redis.kill();
-    redis.set_options(&[
-        "--appendonly",
-        "yes",
-        "--key-load-delay",
-        "60000",
-        "--loading-process-events-interval-bytes",
-        "1024",
-    ]);
+    redis.kill_for_a_slow_load();
     let begin = Instant::now();
     redis.restart();
     scene.heal();

@@ -132,11 +132,11 @@ fn rolling_restart_behind(kind: Kind) {
     php.wait_for_more(100);
 
     let begin = Instant::now();
-    for number in 0..3 {
-        nodes[number].signal(Signal::TERM);
-        assert!(nodes[number].wait_for_exit().success());
-        // The place is free before the new one is there, as in any restart.
-        nodes[number] = start(number);
+    for (number, node) in nodes.iter_mut().enumerate() {
+        node.signal(Signal::TERM);
+        assert!(node.wait_for_exit().success());
+        // Nobody is at its place for a moment, as in any restart.
+        *node = start(number);
         php.wait_for_more(100);
     }
     let took = begin.elapsed();

@@ -36,6 +36,7 @@ mod independent;
 mod instructions;
 mod json_bodies;
 mod keepalive;
+mod kit;
 mod load;
 mod memory;
 mod overload;

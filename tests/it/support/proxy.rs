@@ -123,9 +123,9 @@ async fn serve(shared: Arc<Shared>, address: SocketAddr) {
     }
 }
 
-async fn carry(shared: Arc<Shared>, client: TcpStream) {
+async fn carry(shared: Arc<Shared>, mut client: TcpStream) {
     let mut generation = shared.generation.subscribe();
-    let Ok(server) = TcpStream::connect(shared.server).await else {
+    let Ok(mut server) = TcpStream::connect(shared.server).await else {
         return;
     };
     for stream in [&client, &server] {
@@ -133,8 +133,9 @@ async fn carry(shared: Arc<Shared>, client: TcpStream) {
         // A connection that is dropped ends with a reset.
         let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
     }
-    let (mut client_in, mut client_out) = client.into_split();
-    let (mut server_in, mut server_out) = server.into_split();
+    // Not into halves that own it: they would say that nothing more comes before they go.
+    let (mut client_in, mut client_out) = client.split();
+    let (mut server_in, mut server_out) = server.split();
     tokio::select! {
         () = pump(&shared, Direction::Up, &mut client_in, &mut server_out) => {}
         () = pump(&shared, Direction::Down, &mut server_in, &mut client_out) => {}

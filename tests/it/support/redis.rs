@@ -98,9 +98,15 @@ impl Redis {
         self.restart();
     }
 
-    /// Gives it other options from its next start on.
-    pub fn set_options(&mut self, options: &[&str]) {
-        self.options = options.iter().map(|&option| option.to_owned()).collect();
+    /// Ends it so that its data is there at its next start, and takes 0.1 s for each key to load,
+    /// in which it answers `LOADING`.
+    pub fn kill_for_a_slow_load(&mut self) {
+        assert_eq!(self.cli(&["CONFIG", "SET", "rdbcompression", "no"]), "OK");
+        assert_eq!(self.cli(&["SAVE"]), "OK");
+        self.kill();
+        let slow =
+            ["--key-load-delay", "100000", "--loading-process-events-interval-bytes", "1024"];
+        self.options.extend(slow.map(str::to_owned));
     }
 
     /// Stops it in mid-air: connections stay and nothing is answered.
