@@ -21,7 +21,7 @@ use crate::topic::Topic;
 /// One node's broker.
 #[derive(Debug)]
 pub struct Broker {
-    registry: Arc<Registry>,
+    registry: Registry,
     hub: Arc<Hub>,
     secret: Secret,
     clock: Clock,
@@ -81,7 +81,7 @@ pub struct StatusDetail {
 impl Broker {
     /// A broker that has registered [`Topic::STATUS`] and nothing else.
     pub fn new(
-        registry: Arc<Registry>,
+        registry: Registry,
         hub: Arc<Hub>,
         secret: Secret,
         clock: Clock,
