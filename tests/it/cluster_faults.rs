@@ -7,9 +7,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{
-    Herd, Link, Proxy, RESYNC, Redis, Scene, Told, Worker, alone, topic_key, topics, until,
-};
+use crate::support::{Herd, Link, Proxy, RESYNC, Redis, Scene, Told, Worker, alone, topics, until};
 
 /// Long enough for 300 publishes, of which a p99 is worth something.
 const A_WHILE: Duration = Duration::from_millis(3200);
@@ -55,7 +53,7 @@ fn redis_is_stopped_for_3_seconds_in_which_nobody_publishes() {
         ["one", "other"].map(|name| Worker::node(&redis.url(), name, "")).into();
     let topics = topics();
     topics.iter().for_each(|topic| nodes[0].register(topic));
-    until("the topics to be written", || redis.has(&topic_key("session.9")).then_some(()));
+    topics.iter().for_each(|topic| redis.wait_for_topic(topic));
     let herds: Vec<Herd> =
         nodes.iter().map(|node| Herd::of_one_visit(node, &topics, 200)).collect();
 

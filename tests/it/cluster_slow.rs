@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::{
     Balancer, GoNode, Herd, Kind, Link, Node, PATIENCE, Php, Proxy, Redis, Scene, Sentinels, Told,
-    Verdict, Worker, alone, free_port, judge_behind_a_proxy, topic_key, topics, until,
+    Verdict, Worker, alone, free_port, judge_behind_a_proxy, topics, until,
 };
 
 const AFTERWARDS: Duration = Duration::from_secs(2);
@@ -82,9 +82,7 @@ fn sentinels_fail_over_to_the_replica() {
     scene.heal();
     scene.go_on_for(Duration::from_secs(5));
     scene.nodes[0].register("after the failover");
-    until("the topic on the new master", || {
-        sentinels.replica.has(&topic_key("after the failover")).then_some(())
-    });
+    sentinels.replica.wait_for_topic("after the failover");
 
     scene.judge(Told::OnlyIfLost);
 }
@@ -96,7 +94,7 @@ fn what_a_go_node_unregisters_or_changes_is_seen_within_15_seconds() {
     let node = Worker::node(&redis.url(), "node", "");
     for topic in ["gone", "changed"] {
         node.register(topic);
-        until("the topic to be written", || redis.has(&topic_key(topic)).then_some(()));
+        redis.wait_for_topic(topic);
     }
 
     let begin = Instant::now();
@@ -123,9 +121,7 @@ fn rolling_restart_behind(kind: Kind) {
     let mut nodes: Vec<Worker> = (0..3).map(start).collect();
     let topics = topics();
     topics.iter().for_each(|topic| nodes[0].register(topic));
-    until("the topics to be written", || {
-        topics.iter().all(|topic| redis.has(&topic_key(topic))).then_some(())
-    });
+    topics.iter().for_each(|topic| redis.wait_for_topic(topic));
     let balancer = Balancer::start(kind, &nodes.iter().map(Node::from).collect::<Vec<_>>());
     let herd = Herd::at(balancer.browsers, &nodes[0], &topics, 120);
     let mut php = Php::publishing_at(balancer.php, &nodes[0], 0, &topics, 50);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Reply, Resp, until};
+use super::{Reply, Resp, topic_key, until};
 
 /// A Redis of one test. Dropping it kills the process.
 pub struct Redis {
@@ -159,6 +159,12 @@ impl Redis {
     /// Whether a key is there.
     pub fn has(&self, key: &str) -> bool {
         self.cli(&["EXISTS", key]) == "1"
+    }
+
+    /// Waits until a registration of `topic` has been written behind.
+    pub fn wait_for_topic(&self, topic: &str) {
+        let key = topic_key(topic);
+        until("a topic to be written", || self.has(&key).then_some(()));
     }
 
     /// Milliseconds that a key still lives.
