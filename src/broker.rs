@@ -201,9 +201,9 @@ impl Broker {
     ///
     /// [`AuthError`] says why not.
     pub fn authorize(&self, topic: &str, token: &str) -> Result<i64, AuthError> {
-        let Lookup::Known(meta) = self.lookup(topic) else {
-            return Err(AuthError::TopicGone);
-        };
+        // Not asked again: its handshake was told a moment ago.
+        let known = self.registry.recall(topic, self.clock.now_ms());
+        let meta = known.ok_or(AuthError::TopicGone)?;
         if !meta.require_token {
             return Ok(0);
         }
