@@ -95,11 +95,11 @@ fn all_connections_to_redis_are_killed_again_and_again() {
 #[test]
 fn redis_restarts_with_a_new_password_and_gets_the_old_one_back() {
     let _alone = alone();
-    let mut redis = Redis::with_password("the old one");
+    let mut redis = Redis::with_password("the-old-one");
     let mut scene = Scene::start(&redis.url());
 
     scene.fault("another password for 2.2 s");
-    redis.restart_with_password(Some("the new one"));
+    redis.restart_with_password(Some("the-new-one"));
     scene.go_on_for(A_WHILE - AFTERWARDS);
     let refused: Vec<String> = scene.nodes[0]
         .notable_log(0)
@@ -107,7 +107,7 @@ fn redis_restarts_with_a_new_password_and_gets_the_old_one_back() {
         .filter(|line| line.to_ascii_uppercase().contains("WRONGPASS"))
         .collect();
     assert_eq!(scene.nodes[0].readiness().status, 503);
-    redis.restart_with_password(Some("the old one"));
+    redis.restart_with_password(Some("the-old-one"));
     scene.heal();
     scene.go_on_for(AFTERWARDS);
 

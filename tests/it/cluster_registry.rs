@@ -357,8 +357,9 @@ fn concurrent_askers_of_an_unknown_topic_share_one_query() {
     let proxy = Proxy::to(redis.address());
     let node = Worker::node(&redis.url_at(proxy.address), "node", "");
     redis.cli(&["SET", &topic_key("a"), r#"{"require_token":false}"#]);
+    until("topics to be asked for", || (ws_status(&node, "nobody") == 404).then_some(()));
     // So that all of them ask before the first answer comes.
-    proxy.set(Link { delay: Duration::from_millis(30), ..Link::default() });
+    proxy.set(Link { delay: Duration::from_millis(20), ..Link::default() });
     let before = redis.calls("get");
 
     let mut connections: Vec<Http> = (0..ASKERS).map(|_| node.public()).collect();
