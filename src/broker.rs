@@ -104,7 +104,7 @@ impl Broker {
 
     /// Forgets a topic. Who is subscribed stays so.
     pub fn unregister(&self, topic: &str) {
-        self.registry.unregister(topic);
+        self.registry.unregister(topic, self.clock.now_ms());
     }
 
     /// What is known of a topic, without asking anybody.

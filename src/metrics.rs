@@ -85,4 +85,16 @@ pub struct Metrics {
     pub envelopes_missed: Counter,
     /// Times that browsers may have missed something that another node published.
     pub gaps: Counter,
+    /// Connections to Redis that took the place of another.
+    pub redis_reconnects: Counter,
+    /// Times Redis was away for more than 500 ms.
+    pub redis_away: Counter,
+    /// Times Redis was asked about one topic.
+    pub registry_asks: Counter,
+    /// Times somebody waited in vain for such an answer.
+    pub registry_ask_timeouts: Counter,
+    /// Registrations and unregistrations that Redis carried out.
+    pub registry_writes: Counter,
+    /// Topics that were forgotten because Redis did not have them any more.
+    pub registry_dropped: Counter,
 }

@@ -11,6 +11,7 @@ mod feed;
 pub mod init;
 mod listen;
 mod publish;
+mod roster;
 mod serve;
 mod settings;
 mod status;
@@ -93,7 +94,7 @@ enum Command {
     Listen(listen::ListenArgs),
     /// Say how a running worker is.
     #[command(
-        after_help = "Examples:\n  wavelog_worker status\n  wavelog_worker status --topics --internal http://127.0.0.1:9001\n  wavelog_worker status --json | jq .counters"
+        after_help = "Examples:\n  wavelog_worker status\n  wavelog_worker status --topics --internal http://127.0.0.1:9001\n  wavelog_worker status --json | jq .counters\n  wavelog_worker status --cluster"
     )]
     Status(status::StatusArgs),
     /// Measure what this machine carries: how many browsers, how fast, at what cost.

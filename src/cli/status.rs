@@ -1,4 +1,4 @@
-//! `status`: says how a running worker is.
+//! `status`: says how a running worker is, and with `--cluster` which others there are (`roster`).
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{printable, settings};
+use super::{printable, roster, settings};
 use crate::client::address::{self, Address};
 use crate::config::Env;
 use crate::protocol::json::{self, Rest};
@@ -18,6 +18,9 @@ pub(super) struct StatusArgs {
     /// Also list the topics.
     #[arg(long)]
     topics: bool,
+    /// Show every node of the cluster instead.
+    #[arg(long, conflicts_with = "topics")]
+    cluster: bool,
     /// Print the document as it came.
     #[arg(long)]
     json: bool,
@@ -50,10 +53,16 @@ struct Document<'a> {
 pub(super) fn status(args: StatusArgs, path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
     let settings = settings::load(path, env)?;
     let worker = settings.worker(args.internal).map_err(|error| error.to_string())?;
-    let answer = super::block_on(worker.status(args.topics))?.map_err(|error| error.to_string())?;
+    let answer = super::block_on(async {
+        if args.cluster { worker.nodes().await } else { worker.status(args.topics).await }
+    })?;
+    let answer = answer.map_err(|error| error.to_string())?;
     let address = worker.address();
     let document = std::str::from_utf8(&answer).ok();
-    let summary = document.and_then(|text| summary(text, address, args.topics));
+    let summary = document.and_then(|text| match args.cluster {
+        true => roster::table(text),
+        false => summary(text, address, args.topics),
+    });
     let (Some(document), Some(summary)) = (document, summary) else {
         return Err(format!(
             "{address} answers, but not with a worker's status: say where the worker is with --internal http://host:port"

@@ -49,6 +49,11 @@ pub enum WorkerError {
         "{0} does not know this request: it is not the internal port of a worker (perhaps the one for browsers); say where that is with --internal http://host:port"
     )]
     OtherPort(Address),
+    /// 404 where the nodes of the cluster are asked for.
+    #[error(
+        "{0} cannot say which nodes there are: it is an older worker, or not the internal port of one; update it, or say where another is with --internal http://host:port"
+    )]
+    NoRoster(Address),
     /// 503.
     #[error("the worker is busy: browsers take less than is published to the topic; try again")]
     Busy,
@@ -73,7 +78,8 @@ impl WorkerError {
             | Self::Call(CallError::Secret)
             | Self::Forbidden(_)
             | Self::UnknownTopic { .. }
-            | Self::OtherPort(_) => false,
+            | Self::OtherPort(_)
+            | Self::NoRoster(_) => false,
             Self::Call(_) | Self::Busy => true,
             Self::Other { status, .. } => *status >= 500,
         }
@@ -115,6 +121,15 @@ impl Worker {
     pub async fn status(&self, topics: bool) -> Result<Bytes, WorkerError> {
         let path = if topics { "/internal/status?v=2&topics=1" } else { "/internal/status?v=2" };
         self.ask(Method::GET, path, String::new(), "").await
+    }
+
+    /// All nodes of the cluster, as the document comes.
+    pub async fn nodes(&self) -> Result<Bytes, WorkerError> {
+        let answer = self.ask(Method::GET, "/internal/nodes", String::new(), "").await;
+        answer.map_err(|error| match error {
+            WorkerError::OtherPort(address) => WorkerError::NoRoster(address),
+            error => error,
+        })
     }
 
     async fn ask(

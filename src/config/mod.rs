@@ -254,3 +254,32 @@ pub enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+/// The server, without credentials: `redis://host:6379/0`.
+impl fmt::Display for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
+        let list = |addresses: &[RedisAddress]| {
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        };
+        match &self.target {
+            RedisTarget::Tcp(address) => write!(f, "{scheme}://{address}/{}", self.database),
+            RedisTarget::Unix(path) => write!(f, "unix://{}?db={}", path.display(), self.database),
+            RedisTarget::Sentinel(SentinelConfig { sentinels, master, .. }) => {
+                write!(f, "{scheme}+sentinel://{}/{master}/{}", list(sentinels), self.database)
+            }
+            RedisTarget::Cluster(nodes) => write!(f, "{scheme}+cluster://{}", list(nodes)),
+        }
+    }
+}
+
+/// As it stands in an address, with brackets around an IPv6 address.
+impl fmt::Display for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}

@@ -497,8 +497,12 @@ impl Port {
     /// The time that a connection had is over.
     fn time_out(&mut self, place: u32) {
         if let Some(Connection::New(new)) = self.connections.get_mut(place) {
+            let was_asking = new.handshake.is_asking();
             let next = new.handshake.time_out(&self.context);
             self.go_on(place, next);
+            if was_asking {
+                self.read(place, Rest::Perhaps); // As when an answer comes.
+            }
         }
     }
 

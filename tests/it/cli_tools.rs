@@ -509,6 +509,79 @@ fn status_is_shown_for_people_and_as_it_came() {
     assert_eq!(json["counters"]["publishes"], 1);
 }
 
+/// A server that gives one answer to the first request, then hands the request's head over.
+fn answering(status: &str, body: &str) -> (String, thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+    let served = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    (url, served)
+}
+
+#[test]
+fn the_nodes_of_a_cluster_are_shown_for_people_and_as_they_came() {
+    const ROSTER: &str = r#"{"redis":{"state":"away","address":"127.0.0.1:6379","away_ms":12000,"reconnects":1,"error":"timed out"},"nodes":[{"id":"00ff","name":"web1","version":"0.4.0","uptime":"3m2s","active_topics":1,"connected_sockets":2,"alive":true,"link":"away","self":true},{"id":"00fe","name":"web2","version":"0.3.0","seen_at":"2026-01-02T03:04:05Z","alive":false}]}"#;
+    let site = Site::start();
+    let (url, served) = answering("200 OK", ROSTER);
+    let (other_url, other_served) = answering("200 OK", ROSTER);
+
+    let table = site.run(&["status", "--cluster", "--internal", &url]).good();
+    let json = site.run(&["status", "--cluster", "--json", "--internal", &other_url]).good();
+
+    assert!(table.starts_with("redis: away for 12 s (timed out)\n\n  NAME "), "{table}");
+    assert!(table.contains("\n* web1  0.4.0      3m2s        2       1  away  00ff\n"), "{table}");
+    assert!(table.contains("00fe  (dead, last seen 2026-01-02T03:04:05Z)\n"), "{table}");
+    assert_eq!(json, ROSTER);
+    for served in [served, other_served] {
+        let head = served.join().unwrap();
+        assert!(head.starts_with("GET /internal/nodes HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains(&format!("x-worker-secret: {SECRET}\r\n")));
+    }
+}
+
+#[test]
+fn a_single_node_is_alone_in_its_cluster() {
+    let site = Site::start();
+    let mut listener = site.listen(&["--register", "b"]);
+    listener.stderr_line("connected");
+
+    let table = site.run(&["status", "--cluster"]).good();
+
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 6, "{table}");
+    assert_eq!(lines[0], "redis: none, this is a single node");
+    let asked: Vec<&str> = lines[3].split_whitespace().collect();
+    assert_eq!((asked[0], asked[2]), ("*", env!("CARGO_PKG_VERSION")), "{table}");
+    assert_eq!(asked[4..6], ["1", "1"], "{table}");
+}
+
+#[test]
+fn a_worker_that_knows_of_no_cluster_is_told_from_one_that_refuses() {
+    let site = Site::start();
+    let (older_url, _) = answering("404 Not Found", "404 page not found\n");
+    let (strict_url, _) = answering("403 Forbidden", "forbidden\n");
+    let (other_url, _) = answering("200 OK", "{\"status\":\"ok\"}");
+
+    let older = site.run(&["status", "--cluster", "--internal", &older_url]).failure();
+    let strict = site.run(&["status", "--cluster", "--internal", &strict_url]).failure();
+    let other = site.run(&["status", "--cluster", "--internal", &other_url]).failure();
+
+    assert!(older.contains("cannot say which nodes there are: it is an older worker"), "{older}");
+    assert!(strict.contains("the worker refuses this secret"), "{strict}");
+    assert!(other.contains("answers, but not with a worker's status"), "{other}");
+}
+
 #[test]
 fn the_secret_is_not_to_be_seen_from_outside() {
     let site = Site::start();
@@ -541,6 +614,7 @@ fn wrong_arguments_exit_with_2() {
         &["publish", "--internal", "127.0.0.1:9001", "a", "1"],
         &["listen", "--url", "wss://example.org/ws", "a"],
         &["listen", "--count", "0", "a"],
+        &["status", "--cluster", "--topics"],
         &["token"],
         &["token", "--topic", "a", "--session", "1"],
         &["token", "--session", "0"],

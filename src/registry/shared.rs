@@ -1,0 +1,212 @@
+//! The part of the registry that is shared through Redis: what its tasks have in common.
+//!
+//! One task of each node serves a connection as long as it lives ([`Shared::serve`]): first it
+//! greets ([`super::greet`]), which says whether Redis still has what it had; then it writes
+//! ([`super::writer`]), confirms what is known ([`super::confirm`]) and counts ([`super::count`]),
+//! until the connection is lost. Questions ([`super::ask`]) have tasks of their own.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::ask::Asks;
+use super::count::Others;
+use super::greet::Past;
+use super::memory::Memory;
+use super::names::Names;
+use super::script::Moment;
+use super::value;
+use super::{Lookup, Sharing};
+use crate::clock::{Clock, millis};
+use crate::metrics::Metrics;
+use crate::redis::{Commands, Redis, RedisError};
+use crate::topic::Topic;
+
+/// The times that the tasks keep. Tests shorten them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Longest time that an answer waits for Redis.
+    pub(super) ask: Duration,
+    /// Time for which what Redis said is taken for true. With `round`, an unregistration at a Go
+    /// node is seen within 15 s.
+    pub(super) fresh: Duration,
+    /// Time in which everything that is known is confirmed once.
+    pub(super) round: Duration,
+    /// Shortest time between two countings.
+    pub(super) count: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            ask: Duration::from_millis(100),
+            fresh: Duration::from_secs(15),
+            round: Duration::from_secs(9),
+            count: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What the tasks share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) memory: Arc<Memory>,
+    pub(super) names: Names,
+    pub(super) is_redis_cluster: bool,
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) pace: Pace,
+    /// The way to Redis, once there is one, and the runtime that its tasks run on.
+    way: OnceLock<(Arc<Redis>, Handle)>,
+    /// The connection for commands that was greeted; before that, questions must wait.
+    pub(super) greeted: AtomicU64,
+    /// What Redis' clock is ahead of the node's, in ms.
+    pub(super) offset_ms: AtomicI64,
+    /// There is something to write.
+    pub(super) written_behind: Notify,
+    pub(super) asks: Asks,
+    pub(super) others: Others,
+}
+
+/// Why a connection is not served any more.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It is lost, or given up.
+    Lost,
+    /// Redis does not have what it had: the connection has to be greeted again.
+    DataLost,
+}
+
+impl From<RedisError> for Ended {
+    fn from(_: RedisError) -> Self {
+        Self::Lost
+    }
+}
+
+impl Shared {
+    pub(super) fn new(memory: Arc<Memory>, sharing: Sharing, pace: Pace) -> Self {
+        let node = getrandom::u64().unwrap_or_default();
+        Self {
+            memory,
+            names: Names::new(&sharing.prefix, &format!("{node:016x}")),
+            is_redis_cluster: sharing.is_redis_cluster,
+            clock: sharing.clock,
+            metrics: sharing.metrics,
+            pace,
+            way: OnceLock::new(),
+            greeted: AtomicU64::new(0),
+            // Until Redis is asked, this machine's idea of the time has to do.
+            offset_ms: AtomicI64::new(super::greet::offset_by_system_clock(sharing.clock)),
+            written_behind: Notify::new(),
+            asks: Asks::default(),
+            others: Others::default(),
+        }
+    }
+
+    /// Begins to share. Needs a runtime; the second call does nothing.
+    pub(super) fn join(self: &Arc<Self>, redis: Arc<Redis>, end: CancellationToken) {
+        if self.way.set((redis, Handle::current())).is_ok() {
+            tokio::spawn(Arc::clone(self).serve(end));
+        }
+    }
+
+    /// The connection for commands, if Redis can be asked; and where to ask from.
+    pub(super) fn serving(&self) -> Option<(Commands, &Handle)> {
+        let (redis, runtime) = self.way.get()?;
+        let commands = redis.commands()?;
+        let is_greeted = commands.generation() == self.greeted.load(Ordering::Acquire);
+        is_greeted.then_some((commands, runtime))
+    }
+
+    /// Returns when the node listens by a newer connection than that of `generation`.
+    pub(super) async fn listens_anew(&self, generation: u64) -> u64 {
+        match self.way.get() {
+            Some((redis, _)) => redis.listening(generation).await.generation,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A node of ours, perhaps this one, said that it changed a topic.
+    pub(super) fn hear_change(&self, message: &[u8]) {
+        let Some((topic, change, at)) = value::read_change(message) else {
+            return;
+        };
+        self.asks.spoil(&topic);
+        let at_ms = at.saturating_sub(self.offset_ms.load(Ordering::Relaxed));
+        let at_ms = u64::try_from(at_ms).unwrap_or(0);
+        if self.memory.hear(&topic, change, at_ms, self.clock.now_ms()) {
+            self.written_behind.notify_one();
+        }
+        let is_known = || self.memory.contains(&topic);
+        self.others.heard(&topic, change, is_known);
+    }
+
+    /// This moment, for commands.
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            now_ms: self.clock.now_ms(),
+            offset_ms: self.offset_ms.load(Ordering::Relaxed),
+            ttl_ms: self.memory.ttl_ms,
+        }
+    }
+
+    /// What memory alone can say of `topic`, when Redis cannot be asked.
+    pub(super) fn without_redis(&self, topic: &str, now_ms: u64) -> Lookup {
+        use super::memory::Recall;
+        match self.memory.recall(topic, now_ms, None) {
+            Recall::Known(meta) | Recall::Stale(meta) => Lookup::Known(meta),
+            Recall::Removed => Lookup::Unknown,
+            Recall::Nothing if topic == Topic::STATUS => Lookup::Unknown,
+            Recall::Nothing => Lookup::Away,
+        }
+    }
+
+    /// Time in ms for which what Redis said is taken for true.
+    pub(super) fn fresh_ms(&self) -> u64 {
+        millis(self.pace.fresh)
+    }
+
+    /// Serves one connection after the other, until the end.
+    async fn serve(self: Arc<Self>, end: CancellationToken) {
+        let Some((redis, _)) = self.way.get() else {
+            return;
+        };
+        let mut past = Past::default();
+        let mut generation = 0;
+        loop {
+            let commands = tokio::select! {
+                () = end.cancelled() => return,
+                commands = redis.newer_commands(generation) => commands, // Cancel-safe.
+            };
+            generation = commands.generation();
+            loop {
+                let ended = tokio::select! {
+                    () = end.cancelled() => return,
+                    // Cancel-safe. What is under way on the old connection is sent again.
+                    _ = redis.newer_commands(generation) => Ended::Lost,
+                    ended = self.serve_connection(&commands, &mut past) => ended,
+                };
+                match ended {
+                    Ended::Lost => break,
+                    Ended::DataLost => {}
+                }
+            }
+        }
+    }
+
+    async fn serve_connection(&self, commands: &Commands, past: &mut Past) -> Ended {
+        if let Err(lost) = self.greet(commands, past).await {
+            return lost;
+        }
+        tokio::select! {
+            ended = self.write_behind(commands) => ended,
+            ended = self.confirm_all(commands, past.epoch.as_deref()) => ended,
+            ended = self.count_others(commands) => ended,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! What has still to be written to Redis: one write a topic, the latest.
+//!
+//! A write stays in its place while it is under way, so that a newer one of the same topic takes
+//! its place and its answer then counts for nothing. Bounded by nature: there is one for each
+//! topic, and one whose time is over is left out. Start reading at [`Memory::take_writes`].
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use hashlink::LinkedHashMap;
+use parking_lot::Mutex;
+
+use super::TopicMeta;
+use super::memory::{Memory, SHARDS, Shard};
+use crate::topic::Topic;
+
+/// Age of a write, in ms, from which on it is late: meanwhile somebody may have unregistered the
+/// topic at a node that leaves no trace of it (Go).
+const LATE_MS: u64 = 1000;
+
+/// Removals that are remembered in case a failover undoes them.
+const REMOVALS_KEPT: usize = 10_000;
+
+/// Places that the empty list of a part keeps.
+const CAPACITY_KEPT: usize = 256;
+
+/// The writes of a part of the topics, in the order of their intent.
+#[derive(Debug, Default)]
+pub(super) struct Writes {
+    by_topic: LinkedHashMap<Box<str>, Write>,
+    next_id: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Write {
+    what: What,
+    /// When PHP asked for it.
+    at_ms: u64,
+    /// Until when Redis has the topic, if nobody removes it there; 0 if that is not known.
+    known_until_ms: u64,
+    id: u64,
+    is_sent: bool,
+}
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// The topic, until its end.
+    Put {
+        /// Its flag.
+        meta: TopicMeta,
+        /// Its end.
+        ends_ms: u64,
+        /// On which condition.
+        condition: Condition,
+    },
+    /// That it is gone.
+    Remove,
+}
+
+/// On which condition a topic is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// None.
+    Always,
+    /// Redis has it still: it had it before, and would have it now if nobody had removed it.
+    IfThere,
+    /// Redis does not have it.
+    IfAbsent,
+}
+
+/// A write that is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sending {
+    pub(super) topic: Box<str>,
+    pub(super) what: What,
+    pub(super) at_ms: u64,
+    pub(super) id: u64,
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It was carried out.
+    Done,
+    /// It was not, because the topic was unregistered elsewhere, later than this or unseen.
+    Gone,
+    /// It was not, because Redis has something later, or something at all.
+    Outdone,
+    /// It was not, and is to be sent again.
+    Again,
+}
+
+/// Removals that Redis has carried out of late.
+#[derive(Debug, Default)]
+pub(super) struct Removed(Mutex<VecDeque<RemovedTopic>>);
+
+#[derive(Debug)]
+struct RemovedTopic {
+    topic: Box<str>,
+    at_ms: u64,
+    since_secs: u32,
+}
+
+impl Writes {
+    pub(super) fn contains(&self, topic: &str) -> bool {
+        self.by_topic.contains_key(topic)
+    }
+
+    /// When PHP asked for what waits for `topic`, and whether that is to remove it.
+    pub(super) fn intent(&self, topic: &str) -> Option<(u64, bool)> {
+        self.by_topic.get(topic).map(|write| (write.at_ms, write.what == What::Remove))
+    }
+
+    /// What waits for `topic` is not wanted any more.
+    pub(super) fn forget(&mut self, topic: &str) {
+        self.by_topic.remove(topic);
+    }
+
+    /// A registration is to be written.
+    pub(super) fn put(
+        &mut self,
+        topic: &str,
+        meta: TopicMeta,
+        ends_ms: u64,
+        at_ms: u64,
+        known_until_ms: u64,
+    ) {
+        let what = What::Put { meta, ends_ms, condition: Condition::Always };
+        self.set(topic, what, at_ms, known_until_ms);
+    }
+
+    /// What is known is to be written again, because Redis lost it.
+    pub(super) fn restore(&mut self, topic: &str, what: What, at_ms: u64) {
+        if let Some(write) = self.by_topic.get_mut(topic) {
+            write.known_until_ms = 0; // What waits is newer. Redis does not have it any more.
+        } else {
+            self.set(topic, what, at_ms, 0);
+        }
+    }
+
+    /// An unregistration is to be written.
+    pub(super) fn remove(&mut self, topic: &str, at_ms: u64) {
+        self.set(topic, What::Remove, at_ms, 0);
+    }
+
+    pub(super) fn tidy(&mut self) {
+        if self.by_topic.capacity() > CAPACITY_KEPT && self.by_topic.is_empty() {
+            self.by_topic.shrink_to_fit();
+        }
+    }
+
+    fn set(&mut self, topic: &str, what: What, at_ms: u64, known_until_ms: u64) {
+        self.next_id += 1;
+        let mut write = Write { what, at_ms, known_until_ms, id: self.next_id, is_sent: false };
+        if let Some(waiting) = self.by_topic.get_mut(topic) {
+            // What Redis has is what it had before the one that never came to it.
+            write.known_until_ms = waiting.known_until_ms;
+            *waiting = write;
+            self.by_topic.to_back(topic);
+        } else {
+            self.by_topic.insert(topic.into(), write);
+        }
+    }
+
+    /// Up to `most` writes that are not under way; those whose time is over are left out.
+    fn take(&mut self, most: usize, now_ms: u64, ttl_ms: u64, taken: &mut Vec<Sending>) {
+        let mut over = Vec::new();
+        for (topic, write) in self.by_topic.iter_mut().filter(|(_, write)| !write.is_sent) {
+            if taken.len() >= most {
+                break;
+            }
+            let ends_ms = match write.what {
+                What::Put { ends_ms, .. } => ends_ms,
+                // By then Redis has forgotten what there was to remove.
+                What::Remove => write.at_ms.saturating_add(ttl_ms),
+            };
+            if now_ms >= ends_ms {
+                over.push(topic.clone());
+                continue;
+            }
+            write.is_sent = true;
+            let what = write.what_now(topic, now_ms);
+            taken.push(Sending { topic: topic.clone(), what, at_ms: write.at_ms, id: write.id });
+        }
+        for topic in over {
+            self.by_topic.remove(&topic);
+        }
+    }
+}
+
+impl Write {
+    /// What is to be written at this moment: a late registration must not bring back what somebody
+    /// removed meanwhile.
+    fn what_now(&self, topic: &str, now_ms: u64) -> What {
+        let is_late = now_ms > self.at_ms.saturating_add(LATE_MS) && now_ms < self.known_until_ms;
+        match self.what {
+            What::Put { meta, ends_ms, condition: Condition::Always }
+                if is_late && topic != Topic::STATUS =>
+            {
+                What::Put { meta, ends_ms, condition: Condition::IfThere }
+            }
+            what => what,
+        }
+    }
+}
+
+impl Memory {
+    /// Up to `most` writes to be sent; they count as under way.
+    pub(super) fn take_writes(&self, most: usize, now_ms: u64) -> Vec<Sending> {
+        let mut taken = Vec::new();
+        let first = self.first_part.load(Ordering::Relaxed);
+        for part in (first..SHARDS).chain(0..first) {
+            if taken.len() >= most {
+                self.first_part.store(part, Ordering::Relaxed);
+                break;
+            }
+            self.shards[part].lock().writes.take(most, now_ms, self.ttl_ms, &mut taken);
+        }
+        taken
+    }
+
+    /// Everything that is under way is to be sent again: its connection is lost.
+    pub(super) fn unsend_writes(&self) {
+        for shard in &self.shards {
+            for (_, write) in &mut shard.lock().writes.by_topic {
+                write.is_sent = false;
+            }
+        }
+    }
+
+    /// How many writes wait or are under way.
+    pub(super) fn writes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().writes.by_topic.len()).sum()
+    }
+
+    /// Takes note of what became of `sending`, sent at `sent_ms`. Whether its topic is forgotten
+    /// for it.
+    pub(super) fn settle(&self, sending: &Sending, outcome: Outcome, sent_ms: u64) -> bool {
+        let mut shard = self.shard(&sending.topic).lock();
+        let shard = &mut *shard;
+        let Some(write) = shard.writes.by_topic.get_mut(&sending.topic) else {
+            return false; // Nobody wants to know any more.
+        };
+        if write.id != sending.id {
+            return false; // A newer one waits.
+        }
+        if outcome == Outcome::Again {
+            write.is_sent = false;
+            return false;
+        }
+        shard.writes.by_topic.remove(&sending.topic);
+        match outcome {
+            Outcome::Done if sending.what == What::Remove => {
+                self.removed.note(&sending.topic, sending.at_ms, seconds(sent_ms));
+            }
+            Outcome::Done => {
+                if let Some(entry) = shard.topics.get_mut(&sending.topic) {
+                    entry.confirmed_ms = sent_ms.max(1);
+                    entry.since_secs = seconds(sent_ms);
+                }
+            }
+            Outcome::Outdone => {
+                if let Some(entry) = shard.topics.get_mut(&sending.topic) {
+                    entry.confirmed_ms = 0; // It is there, but perhaps not so.
+                }
+            }
+            Outcome::Gone => return shard.topics.remove(&sending.topic).is_some(),
+            Outcome::Again => {}
+        }
+        false
+    }
+
+    /// Everything, or what Redis has had only since `since_secs`, is to be written again. What was
+    /// registered here stands above what others did; what was learned is written only where nobody
+    /// has written meanwhile.
+    pub(super) fn restore(&self, since_secs: Option<u32>) {
+        let is_lost = |since: u32| since_secs.is_none_or(|lost| since >= lost);
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let Shard { topics, writes } = &mut *shard;
+            for (topic, entry) in topics.iter_mut().filter(|(_, e)| is_lost(e.since_secs)) {
+                let at_ms = if entry.is_ours {
+                    entry.ends_ms.saturating_sub(self.ttl_ms)
+                } else {
+                    entry.confirmed_ms
+                };
+                let condition = if entry.is_ours { Condition::Always } else { Condition::IfAbsent };
+                entry.confirmed_ms = 0;
+                let what = What::Put { meta: entry.meta, ends_ms: entry.ends_ms, condition };
+                writes.restore(topic, what, at_ms);
+            }
+        }
+        if since_secs.is_some() {
+            for RemovedTopic { topic, at_ms, .. } in self.removed.since(is_lost) {
+                let mut shard = self.shard(&topic).lock();
+                if !shard.topics.contains_key(&topic) {
+                    shard.writes.restore(&topic, What::Remove, at_ms);
+                }
+            }
+        }
+    }
+}
+
+impl Removed {
+    fn note(&self, topic: &str, at_ms: u64, since_secs: u32) {
+        let mut removed = self.0.lock();
+        if removed.len() >= REMOVALS_KEPT {
+            removed.pop_front();
+        }
+        removed.push_back(RemovedTopic { topic: topic.into(), at_ms, since_secs });
+    }
+
+    /// Those of which `is_wanted` says so; the others are forgotten.
+    fn since(&self, is_wanted: impl Fn(u32) -> bool) -> Vec<RemovedTopic> {
+        let removed = std::mem::take(&mut *self.0.lock());
+        removed.into_iter().filter(|removed| is_wanted(removed.since_secs)).collect()
+    }
+}
+
+/// Milliseconds as whole seconds, as far as they go (136 years).
+pub(super) fn seconds(ms: u64) -> u32 {
+    u32::try_from(ms / 1000).unwrap_or(u32::MAX)
+}
