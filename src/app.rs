@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use self::member::Member;
+use self::member::{Joining, Member};
 use crate::api::{self, ApiContext};
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -129,16 +129,16 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let clock = Clock::start();
         let hub = Hub::new(config.hub, Arc::clone(&metrics));
-        let registry = Arc::new(Registry::new(config.registry));
-        let (member, gaps) = match config.cluster {
+        let (registry, joined) = match config.cluster {
             Some(cluster) => {
-                let (member, gaps) =
-                    Member::join(cluster, &hub, &metrics, clock).map_err(RunError::Random)?;
-                member.ready().await;
-                (Some(member), Some(gaps))
+                let joining =
+                    Joining { topics: config.registry, hub: &hub, metrics: &metrics, clock };
+                let (registry, member, gaps) = joining.join(cluster).map_err(RunError::Random)?;
+                (registry, Some((member, gaps)))
             }
-            None => (None, None),
+            None => (Registry::new(config.registry), None),
         };
+        let (member, gaps) = joined.unzip();
         let broker = Arc::new(Broker::new(
             registry,
             Arc::clone(&hub),
@@ -155,6 +155,9 @@ impl App {
             troubled: Troubled::new(ws.waker()),
         });
 
+        if let Some(member) = &member {
+            member.ready().await;
+        }
         let stopping = shutdown.stopping.clone();
         tokio::spawn(tidy(Arc::clone(&broker), stopping.clone()));
         let api = ApiContext {

@@ -198,7 +198,7 @@ mod tests {
         let hub = HubConfig { outbox_bytes: NonZeroUsize::MAX };
         let registry = RegistryConfig { topic_ttl: Duration::from_secs(60) };
         let broker = Broker::new(
-            Arc::new(Registry::new(registry)),
+            Registry::new(registry),
             Hub::new(hub, Arc::clone(&metrics)),
             Secret::new("-".repeat(32)).unwrap(),
             Clock::start(),

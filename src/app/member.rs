@@ -12,10 +12,11 @@ use tokio_util::task::TaskTracker;
 use crate::broker::Membership;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Gap};
-use crate::config::ClusterConfig;
+use crate::config::{ClusterConfig, RedisTarget, RegistryConfig};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::redis::Redis;
+use crate::redis::{Hear, Redis};
+use crate::registry::{Registry, Sharing};
 
 /// How long the first browsers wait for Redis: who is let in before this node listens may miss
 /// something, and would have to be closed again. A Redis that is there answers within milliseconds.
@@ -29,27 +30,51 @@ pub(super) struct Member {
     end: CancellationToken,
 }
 
-impl Member {
-    /// Begins to join. What browsers have to be told comes out of the receiver.
+/// What there is before a node joins.
+pub(super) struct Joining<'a> {
+    pub(super) topics: RegistryConfig,
+    pub(super) hub: &'a Arc<Hub>,
+    pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) clock: Clock,
+}
+
+impl Joining<'_> {
+    /// Begins to join. The registry is shared with the other nodes; what browsers have to be told
+    /// comes out of the receiver.
     ///
     /// # Errors
     ///
     /// The system's, if it has no random numbers.
     pub(super) fn join(
+        self,
         config: ClusterConfig,
-        hub: &Arc<Hub>,
-        metrics: &Arc<Metrics>,
-        clock: Clock,
-    ) -> Result<(Self, mpsc::Receiver<Gap>), getrandom::Error> {
+    ) -> Result<(Registry, Member, mpsc::Receiver<Gap>), getrandom::Error> {
+        let Self { topics, hub, metrics, clock } = self;
+        let sharing = Sharing {
+            prefix: config.prefix.clone(),
+            is_redis_cluster: matches!(config.redis.target, RedisTarget::Cluster(_)),
+            clock,
+            metrics: Arc::clone(metrics),
+        };
+        let registry = Registry::shared(topics, sharing);
         let server = config.redis.clone();
         let (cluster, gaps) = Cluster::new(config, Arc::clone(hub), Arc::clone(metrics), clock)?;
+        let mut channels = cluster.channels();
+        if let Some(channel) = registry.channel() {
+            let registry = registry.clone();
+            let channel = channel.to_owned();
+            let hear: Hear = Box::new(move |message| registry.hear_change(message));
+            channels.push((channel, hear));
+        }
         let (tasks, end) = (TaskTracker::new(), CancellationToken::new());
-        let channels = cluster.channels();
         let redis = Redis::start(server, channels, Arc::clone(metrics), end.clone());
+        registry.join(Arc::clone(&redis), end.clone());
         cluster.join(&redis, &tasks, &end);
-        Ok((Self { cluster, redis, tasks, end }, gaps))
+        Ok((registry, Member { cluster, redis, tasks, end }, gaps))
     }
+}
 
+impl Member {
     /// What the broker needs of it.
     pub(super) fn membership(&self) -> Membership {
         Membership { cluster: Arc::clone(&self.cluster), redis: Arc::clone(&self.redis) }

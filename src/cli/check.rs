@@ -111,11 +111,11 @@ mod tests {
         assert!(!output.contains(secret));
         for line in [
             "risk: internal_bind is every address, not loopback",
-            "worker_secret    (set, 64 bytes)  (line 1)\n",
-            "ws_port          8000  (WORKER_WS_PORT)\n",
-            "internal_bind    every address  (line 2)\n",
-            "topic_ttl        24h  (default)\n",
-            "redis_url        (not set)  (default)\n",
+            "worker_secret            (set, 64 bytes)  (line 1)\n",
+            "ws_port                  8000  (WORKER_WS_PORT)\n",
+            "internal_bind            every address  (line 2)\n",
+            "topic_ttl                24h  (default)\n",
+            "redis_url                (not set)  (default)\n",
             "good: 0 errors, 0 warnings, 2 risks\n",
         ] {
             assert!(output.contains(line), "{line}\n{output}");
@@ -137,7 +137,7 @@ mod tests {
             "error: config.yaml:2: ws_port: expected a whole number from 0 to 65535, found the text \"8000\"; remove the quotes\n",
             "error: config.yaml:5: invalid topic_ttl: ",
             "error: WORKER_LOG_LEVEL: log_level: expected one of error, warn, info, debug, trace, found \"loud\"; ",
-            "ws_port          8000  (line 2, refused)\n",
+            "ws_port                  8000  (line 2, refused)\n",
             "the worker would not start: 4 errors, 1 warning, 0 risks\n",
         ] {
             assert!(output.contains(line), "{line}\n{output}");

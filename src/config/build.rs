@@ -9,13 +9,15 @@ use super::given::Given;
 use super::keys::{self, Key};
 use super::problem::Problem;
 use super::raw::Value;
+use super::redis_url::RedisUrl;
 use super::value::{self, Refusal};
 use super::{
-    Config, HttpConfig, HubConfig, ListenConfig, LogConfig, RegistryConfig, SessionConfig,
+    ClusterConfig, Config, HttpConfig, HubConfig, ListenConfig, LogConfig, RedisConfig,
+    RedisTarget, RedisTls, RegistryConfig, SessionConfig,
 };
 
-/// Returns the configuration, if every value can be read, and every refusal. With a refusal the
-/// configuration is not to be used, even if there is one.
+/// Returns the configuration, if every value can be read, every refusal, and warnings of values
+/// that are ignored. With a refusal the configuration is not to be used, even if there is one.
 pub fn config(given: &Given) -> (Option<Config>, Vec<Problem>) {
     let mut builder = Builder { given, refusals: Vec::new() };
     let config = builder.config();
@@ -38,7 +40,7 @@ impl Builder<'_> {
         let http = self.http();
         let log = self.log();
         let threads = self.value(&keys::THREADS, value::threads);
-        self.value(&keys::REDIS_URL, value::redis_url)?;
+        let cluster = self.cluster();
         Some(Config {
             listen: listen?,
             secret: secret?,
@@ -48,7 +50,7 @@ impl Builder<'_> {
             http: http?,
             log: log?,
             threads: threads?,
-            cluster: None,
+            cluster: cluster?,
         })
     }
 
@@ -126,6 +128,66 @@ impl Builder<'_> {
         Some(HttpConfig { request_timeout: request_timeout?, trusted_proxies: trusted_proxies? })
     }
 
+    /// `Some(None)` is a single node.
+    #[expect(
+        clippy::option_option,
+        reason = "as everywhere here, None is that something is refused"
+    )]
+    fn cluster(&mut self) -> Option<Option<ClusterConfig>> {
+        let url = self.value(&keys::REDIS_URL, value::redis_url);
+        let prefix = self.value(&keys::REDIS_PREFIX, value::name);
+        let ca_file = self.value(&keys::REDIS_CA_FILE, value::certificates);
+        let verify = self.value(&keys::REDIS_TLS_VERIFY, value::boolean);
+        let sentinel_username = self.value(&keys::REDIS_SENTINEL_USERNAME, value::name);
+        let sentinel_password = self.value(&keys::REDIS_SENTINEL_PASSWORD, value::password);
+        let buffer_bytes = self.value(&keys::REDIS_BUFFER_BYTES, value::bytes);
+        let buffer_age = self.value(&keys::REDIS_BUFFER_AGE, value::duration);
+        let on_gap = self.value(&keys::ON_GAP, value::on_gap);
+        let resync_spread = self.value(&keys::RESYNC_SPREAD, value::duration);
+        let node_name = self.value(&keys::NODE_NAME, value::name);
+        let Some(mut url) = url? else {
+            self.ignore(&keys::CLUSTER, "redis_url, and that is not set", "set redis_url, too");
+            return Some(None);
+        };
+        if !url.tls {
+            const TLS: [&Key; 2] = [&keys::REDIS_CA_FILE, &keys::REDIS_TLS_VERIFY];
+            self.ignore(&TLS, "TLS, and redis_url is without", "write rediss:// in redis_url");
+        }
+        if let RedisTarget::Sentinel(sentinels) = &mut url.target {
+            sentinels.username = sentinel_username?;
+            sentinels.password = sentinel_password?;
+        } else {
+            const SENTINEL: [&Key; 2] =
+                [&keys::REDIS_SENTINEL_USERNAME, &keys::REDIS_SENTINEL_PASSWORD];
+            let fix = "write redis+sentinel:// in redis_url";
+            self.ignore(&SENTINEL, "sentinels, and redis_url names none", fix);
+        }
+        let (ca_file, verify) = (ca_file?, verify?);
+        let RedisUrl { target, username, password, database, tls } = url;
+        let tls = tls.then_some(RedisTls { ca_file, verify });
+        Some(Some(ClusterConfig {
+            redis: RedisConfig { target, username, password, database, tls },
+            prefix: prefix?.unwrap_or_else(|| keys::REDIS_PREFIX.default.to_owned()),
+            node_name: node_name?.unwrap_or_else(host_name),
+            on_gap: on_gap?,
+            resync_spread: resync_spread?,
+            buffer_bytes: buffer_bytes?,
+            buffer_age: buffer_age?,
+        }))
+    }
+
+    /// Warns of each of `keys` that was set: it needs something that is not there.
+    fn ignore(&mut self, keys: &[&Key], needs: &str, fix: &str) {
+        for key in keys {
+            if self.given.is_changed(key) {
+                let origin = self.given.origin(key);
+                let what = format!("ignored: it is for {needs}");
+                let fix = format!("remove it, or {fix}");
+                self.refusals.push(Problem::warning(origin, Some(key.name), what, fix));
+            }
+        }
+    }
+
     fn log(&mut self) -> Option<LogConfig> {
         let level = self.value(&keys::LOG_LEVEL, value::log_level);
         let format = self.value(&keys::LOG_FORMAT, value::log_format);
@@ -145,4 +207,9 @@ impl Builder<'_> {
         let origin = self.given.origin(key);
         self.refusals.push(Problem::error(origin, Some(key.name), what, fix));
     }
+}
+
+/// What this machine is called.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use super::keys::{self, Key, Kind};
 use super::problem::Origin;
 use super::raw::{Scalar, Value};
+use super::redis_url::RedisUrl;
 
 /// The values that file and environment set.
 #[derive(Default)]
@@ -40,6 +41,15 @@ impl Given {
         self.0.get(key.name).map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 
+    /// Whether `key` was set, and to something else than its default.
+    pub fn is_changed(&self, key: &Key) -> bool {
+        match self.0.get(key.name) {
+            None => false,
+            Some((Value::Scalar(scalar), _)) => scalar.text.trim() != key.default,
+            Some(_) => true,
+        }
+    }
+
     /// What is in force for every key, in the order of [`keys::ALL`].
     pub fn settings(&self) -> Vec<Setting> {
         let setting = |key: &'static Key| Setting {
@@ -58,6 +68,13 @@ fn shown(key: &Key, value: &Value) -> String {
             Kind::Address => "every address".to_owned(),
             _ => "(not set)".to_owned(),
         },
+        Value::Scalar(Scalar { text, .. })
+            if key.kind == Kind::RedisUrl
+                && let Some(shown) =
+                    RedisUrl::parse(text).ok().and_then(|url| url.without_password()) =>
+        {
+            shown.escape_debug().to_string()
+        }
         Value::Scalar(Scalar { text, .. }) if key.kind.is_secret() => {
             format!("(set, {} bytes)", text.len())
         }
@@ -95,10 +112,18 @@ mod tests {
     fn nothing_of_a_secret_is_shown_whatever_it_is_set_to() {
         let hidden = Scalar { text: "hunter2".to_owned(), quoted: true };
         for value in [Value::Scalar(hidden.clone()), Value::List(vec![hidden]), Value::Nested] {
-            for key in [&keys::WORKER_SECRET, &keys::REDIS_URL] {
+            for key in [&keys::WORKER_SECRET, &keys::REDIS_URL, &keys::REDIS_SENTINEL_PASSWORD] {
                 assert!(!shown(key, &value).contains("hunter2"));
             }
         }
         assert_eq!(shown(&keys::WORKER_SECRET, &Value::plain("hunter2")), "(set, 7 bytes)");
+    }
+
+    #[test]
+    fn of_the_address_of_redis_only_the_password_is_hidden() {
+        let shown = |text| shown(&keys::REDIS_URL, &Value::plain(text));
+
+        assert_eq!(shown("redis://u:hunter2@h/1"), "redis://u:***@h:6379/1");
+        assert_eq!(shown("redis://u:hun#ter2@h"), "(set, 20 bytes)");
     }
 }

@@ -28,8 +28,18 @@ pub enum Kind {
     Port,
     /// The shared secret.
     Secret,
-    /// The address of a Redis, with its password: a key for a later version.
+    /// The address of a Redis, with its password.
     RedisUrl,
+    /// A password that is not ours to judge.
+    Password,
+    /// A name, without white space.
+    Name,
+    /// A file that is there, with certificates in it.
+    Certificates,
+    /// Yes or no.
+    Bool,
+    /// What is done about a gap.
+    OnGap,
     /// A duration in Go's syntax, above zero.
     Duration,
     /// A number of bytes within bounds, both included.
@@ -55,7 +65,7 @@ pub enum Kind {
 impl Kind {
     /// Whether a value must not be shown, not even a wrong one.
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::RedisUrl)
+        matches!(self, Self::Secret | Self::RedisUrl | Self::Password)
     }
 }
 
@@ -66,7 +76,12 @@ impl fmt::Display for Kind {
             Self::Address => "an IP address, localhost, or nothing for every address",
             Self::Port => "a whole number from 0 to 65535",
             Self::Secret => "a text of at least 32 bytes",
-            Self::RedisUrl => "nothing",
+            Self::RedisUrl => "an address such as redis://host:6379/0",
+            Self::Password => "a text",
+            Self::Name => "up to 100 characters without white space",
+            Self::Certificates => "a file with certificates in PEM form",
+            Self::Bool => "true or false",
+            Self::OnGap => "resync or ignore",
             Self::Duration => "a duration such as 10s, 1h30m or 500ms",
             Self::Networks => "a list of addresses and networks such as [192.0.2.7, 10.0.0.0/8]",
             Self::LogLevel => "one of error, warn, info, debug, trace",
@@ -94,8 +109,40 @@ pub const INTERNAL_PORT: Key =
     Key::new("internal_port", "WORKER_INTERNAL_PORT", "9001", Kind::Port);
 /// The secret shared with PHP.
 pub const WORKER_SECRET: Key = Key::new("worker_secret", "WORKER_SECRET", "", Kind::Secret);
-/// Redis, for a later version.
+/// The Redis that joins several nodes.
 pub const REDIS_URL: Key = Key::new("redis_url", "WORKER_REDIS_URL", "", Kind::RedisUrl);
+/// What the names of all keys and channels in Redis begin with.
+pub const REDIS_PREFIX: Key =
+    Key::new("redis_prefix", "WORKER_REDIS_PREFIX", "wavelog:", Kind::Name);
+/// Authorities that are believed instead of the system's.
+pub const REDIS_CA_FILE: Key =
+    Key::new("redis_ca_file", "WORKER_REDIS_CA_FILE", "", Kind::Certificates);
+/// Whether Redis' certificate is checked.
+pub const REDIS_TLS_VERIFY: Key =
+    Key::new("redis_tls_verify", "WORKER_REDIS_TLS_VERIFY", "true", Kind::Bool);
+/// The user to get in to sentinels.
+pub const REDIS_SENTINEL_USERNAME: Key =
+    Key::new("redis_sentinel_username", "WORKER_REDIS_SENTINEL_USERNAME", "", Kind::Name);
+/// The password to get in to sentinels.
+pub const REDIS_SENTINEL_PASSWORD: Key =
+    Key::new("redis_sentinel_password", "WORKER_REDIS_SENTINEL_PASSWORD", "", Kind::Password);
+/// Bytes that wait while Redis is away.
+pub const REDIS_BUFFER_BYTES: Key = Key::new(
+    "redis_buffer_bytes",
+    "WORKER_REDIS_BUFFER_BYTES",
+    "16MiB",
+    Kind::Bytes { least: 64 << 10, most: 1 << 30 },
+);
+/// How long something waits while Redis is away.
+pub const REDIS_BUFFER_AGE: Key =
+    Key::new("redis_buffer_age", "WORKER_REDIS_BUFFER_AGE", "60s", Kind::Duration);
+/// What is done when browsers may have missed something.
+pub const ON_GAP: Key = Key::new("on_gap", "WORKER_ON_GAP", "resync", Kind::OnGap);
+/// Time over which browsers are closed then.
+pub const RESYNC_SPREAD: Key =
+    Key::new("resync_spread", "WORKER_RESYNC_SPREAD", "5s", Kind::Duration);
+/// What the node is called.
+pub const NODE_NAME: Key = Key::new("node_name", "WORKER_NODE_NAME", "", Kind::Name);
 /// Life of a topic after its last registration.
 pub const TOPIC_TTL: Key = Key::new("topic_ttl", "WORKER_TOPIC_TTL", "24h", Kind::Duration);
 /// Time for the auth frame.
@@ -142,7 +189,7 @@ pub const LOG_LEVEL: Key = Key::new("log_level", "WORKER_LOG_LEVEL", "info", Kin
 pub const LOG_FORMAT: Key = Key::new("log_format", "WORKER_LOG_FORMAT", "text", Kind::LogFormat);
 
 /// Every key, in the order of the sample and of `check`.
-pub const ALL: [&Key; 18] = [
+pub const ALL: [&Key; 28] = [
     &WORKER_SECRET,
     &WS_BIND,
     &WS_PORT,
@@ -161,6 +208,30 @@ pub const ALL: [&Key; 18] = [
     &LOG_LEVEL,
     &LOG_FORMAT,
     &REDIS_URL,
+    &REDIS_PREFIX,
+    &REDIS_CA_FILE,
+    &REDIS_TLS_VERIFY,
+    &REDIS_SENTINEL_USERNAME,
+    &REDIS_SENTINEL_PASSWORD,
+    &REDIS_BUFFER_BYTES,
+    &REDIS_BUFFER_AGE,
+    &ON_GAP,
+    &RESYNC_SPREAD,
+    &NODE_NAME,
+];
+
+/// What means nothing without [`REDIS_URL`].
+pub const CLUSTER: [&Key; 10] = [
+    &REDIS_PREFIX,
+    &REDIS_CA_FILE,
+    &REDIS_TLS_VERIFY,
+    &REDIS_SENTINEL_USERNAME,
+    &REDIS_SENTINEL_PASSWORD,
+    &REDIS_BUFFER_BYTES,
+    &REDIS_BUFFER_AGE,
+    &ON_GAP,
+    &RESYNC_SPREAD,
+    &NODE_NAME,
 ];
 
 impl Key {

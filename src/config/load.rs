@@ -378,7 +378,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_found_in_the_order_of_the_file() {
-        let text = "log_level: loud\nws_port: 80.5\nws_port: 81\ntopic_ttl: 0s\nbacklog_bytes: 1KiB\ninternal_bind: nowhere\nredis_url: redis://:hunter2@h\ntrusted_proxys: []\nworker_secret: hunter2\n";
+        let text = "log_level: loud\nws_port: 80.5\nws_port: 81\ntopic_ttl: 0s\nbacklog_bytes: 1KiB\ninternal_bind: nowhere\nredis_url: redis://:hunter2@h:x\ntrusted_proxys: []\nworker_secret: hunter2\n";
         let problems = problems(text);
 
         let starts = [
@@ -388,7 +388,7 @@ mod tests {
             "config.yaml:4: topic_ttl must be positive, found \"0s\"; ",
             "config.yaml:5: backlog_bytes: expected a number of bytes from 4KiB to 1024MiB",
             "config.yaml:6: internal_bind: expected an IP address, ",
-            "config.yaml:7: redis_url: this version runs on a single node; remove the key (cluster mode comes with a later version)",
+            "config.yaml:7: redis_url: the address has a port that is no number from 1 to 65535; write host:6379; if that is a part of the password, percent-encode what is special in it",
             "config.yaml:8: trusted_proxys: unknown key, ignored; did you mean trusted_proxies?",
             "config.yaml:9: worker_secret must be at least 32 characters: it has 7; ",
         ];
@@ -548,5 +548,48 @@ mod tests {
         assert_eq!(risks(0o600, &[]), 0);
         assert_eq!(risks(0o644, &[]), 1);
         assert_eq!(risks(0o644, &[("WORKER_SECRET", SECRET)]), 0, "the secret is not in the file");
+    }
+
+    #[test]
+    fn redis_joins_nodes_with_what_its_keys_say() {
+        let report = examine_text(&format!(
+            "worker_secret: {SECRET}\nredis_url: redis+sentinel://u:p@a,b:1/main/3\n\
+             redis_prefix: 'x:'\nredis_sentinel_password: s\non_gap: ignore\nnode_name: web-1\n"
+        ));
+        assert_eq!(report.problems, []);
+
+        let cluster = report.config.unwrap().cluster.unwrap();
+
+        assert_eq!(cluster.redis.to_string(), "redis+sentinel://a:26379,b:1/main/3");
+        assert_eq!(cluster.redis.password.as_deref(), Some("p"));
+        assert_eq!(cluster.redis.tls, None);
+        let crate::config::RedisTarget::Sentinel(sentinels) = cluster.redis.target else {
+            panic!("no sentinels");
+        };
+        assert_eq!((sentinels.username, sentinels.password.as_deref()), (None, Some("s")));
+        assert_eq!((cluster.prefix.as_str(), cluster.node_name.as_str()), ("x:", "web-1"));
+        assert_eq!(cluster.on_gap, crate::config::OnGap::Ignore);
+        assert_eq!(cluster.resync_spread, Duration::from_secs(5));
+        assert_eq!(cluster.buffer_bytes.get(), 16 << 20);
+        assert_eq!(cluster.buffer_age, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn what_needs_redis_is_warned_about_without_it() {
+        let warned = |lines: &str| {
+            let report = examine_text(&format!("worker_secret: {SECRET}\n{lines}"));
+            assert!(report.config.is_some(), "{:?}", report.problems);
+            report.problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+
+        assert_eq!(warned("redis_prefix: 'wavelog:'\n"), [""; 0], "its default");
+        assert_eq!(
+            warned("node_name: web-1\n"),
+            ["config.yaml:2: node_name: ignored: it is for redis_url, and that is not set; \
+              remove it, or set redis_url, too"]
+        );
+        assert_eq!(warned("redis_url: redis://h\nredis_tls_verify: false\n").len(), 1);
+        assert_eq!(warned("redis_url: rediss://h\nredis_tls_verify: false\n"), [""; 0]);
+        assert_eq!(warned("redis_url: redis://h\nredis_sentinel_username: u\n").len(), 1);
     }
 }

@@ -12,6 +12,7 @@ pub mod keys;
 mod load;
 mod problem;
 mod raw;
+mod redis_url;
 mod risks;
 mod sample;
 mod value;

@@ -4,17 +4,25 @@
 //! [`Config::risks`].
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::path::Path;
 
-use super::Config;
+use super::{Config, RedisConfig, RedisTarget};
 
 impl Config {
     /// Returns what is risky about the configuration itself, most serious first.
     pub fn risks(&self) -> Vec<String> {
-        [weak_secret(self.secret.expose()), self.open_internal_port(), self.trusts_everybody()]
-            .into_iter()
-            .flatten()
-            .collect()
+        let redis = self.cluster.as_ref().map(|cluster| &cluster.redis);
+        [
+            weak_secret(self.secret.expose()),
+            self.open_internal_port(),
+            self.trusts_everybody(),
+            redis.and_then(unchecked_redis),
+            redis.and_then(readable_password),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn open_internal_port(&self) -> Option<String> {
@@ -51,6 +59,50 @@ pub(super) fn of_file(path: &Path, mode: u32) -> Option<String> {
             mode & 0o7777
         )
     })
+}
+
+fn unchecked_redis(redis: &RedisConfig) -> Option<String> {
+    redis.tls.as_ref().filter(|tls| !tls.verify)?;
+    Some(
+        "redis_tls_verify is false: whoever stands between can pass for Redis and read the \
+         password and all messages; name the authority in redis_ca_file instead"
+            .to_owned(),
+    )
+}
+
+fn readable_password(redis: &RedisConfig) -> Option<String> {
+    let (hosts, sentinel_password) = match &redis.target {
+        RedisTarget::Unix(_) => return None,
+        RedisTarget::Tcp(host) => (std::slice::from_ref(host), None),
+        RedisTarget::Cluster(hosts) => (hosts.as_slice(), None),
+        RedisTarget::Sentinel(sentinels) => {
+            (sentinels.sentinels.as_slice(), sentinels.password.as_ref())
+        }
+    };
+    if redis.tls.is_some() || redis.password.as_ref().or(sentinel_password).is_none() {
+        return None;
+    }
+    let far = hosts.iter().find(|host| !is_near(&host.host))?;
+    Some(format!(
+        "redis_url has no TLS, and {far} may be outside of your network: the password and all \
+         messages can be read on the way; use rediss://"
+    ))
+}
+
+/// Whether `host` is on this machine or in a private network, as far as its name tells: one without
+/// a dot is that of a container or of a machine next door.
+fn is_near(host: &str) -> bool {
+    const NEAR: [&str; 6] = [".local", ".localhost", ".internal", ".lan", ".home.arpa", ".svc"];
+    match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Ok(IpAddr::V6(ip)) => {
+            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
+        }
+        Err(_) => {
+            let host = host.trim_end_matches('.').to_ascii_lowercase();
+            !host.contains('.') || NEAR.iter().any(|end| host.ends_with(end))
+        }
+    }
 }
 
 fn weak_secret(secret: &str) -> Option<String> {
@@ -127,6 +179,37 @@ mod tests {
         }
         assert_eq!(weak_secret(GOOD), None);
         assert!(weak_secret("12345678901234567890123456789012").is_some());
+    }
+
+    #[test]
+    fn a_redis_whose_certificate_is_not_checked_is_risky() {
+        assert_eq!(risks("redis_url: rediss://:hunter2@redis.example.org"), [""; 0]);
+
+        let risks = risks("redis_url: rediss://h\nredis_tls_verify: false");
+
+        assert_eq!(risks.len(), 1);
+        assert!(risks[0].starts_with("redis_tls_verify is false"));
+    }
+
+    #[test]
+    fn a_password_that_leaves_the_network_unencrypted_is_risky() {
+        for near in ["127.0.0.1", "[::1]", "10.1.2.3", "[fd00::1]", "redis", "redis.prod.svc"] {
+            assert_eq!(risks(&format!("redis_url: 'redis://:hunter2@{near}'")), [""; 0], "{near}");
+        }
+        assert_eq!(risks("redis_url: redis://redis.example.org"), [""; 0], "no password");
+        assert_eq!(risks("redis_url: unix://:hunter2@/run/redis.sock"), [""; 0]);
+
+        for url in [
+            "redis://:hunter2@redis.example.org",
+            "redis://:hunter2@192.0.2.7",
+            "redis+cluster://:hunter2@10.0.0.1,192.0.2.7",
+        ] {
+            let risks = risks(&format!("redis_url: {url}"));
+
+            assert_eq!(risks.len(), 1, "{url}");
+            assert!(risks[0].starts_with("redis_url has no TLS"));
+            assert!(!risks[0].contains("hunter2"));
+        }
     }
 
     #[test]

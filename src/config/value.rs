@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,7 +14,8 @@ use ipnet::IpNet;
 use super::go_duration;
 use super::keys::{Key, Kind};
 use super::raw::{Scalar, Value};
-use super::{LogFormat, LogLevel};
+use super::redis_url::{BadUrl, RedisUrl};
+use super::{LogFormat, LogLevel, OnGap};
 use crate::secret::Secret;
 
 /// A value was refused.
@@ -72,15 +74,71 @@ pub fn secret(key: &Key, value: &Value) -> Result<Secret, Refusal> {
     })
 }
 
-/// Nothing. Redis comes with a later version; to ignore the key would split a cluster silently.
-pub fn redis_url(key: &Key, value: &Value) -> Result<(), Refusal> {
-    if scalar(key, value)?.text.trim().is_empty() {
-        return Ok(());
+/// The address of a Redis; `None` is a single node. Nothing of a wrong one is shown.
+pub fn redis_url(key: &Key, value: &Value) -> Result<Option<RedisUrl>, Refusal> {
+    let text = scalar(key, value)?.text.trim();
+    if text.is_empty() {
+        return Ok(None);
     }
-    Err(Refusal {
-        what: format!("{}: this version runs on a single node", key.name),
-        fix: "remove the key (cluster mode comes with a later version)".to_owned(),
+    RedisUrl::parse(text).map(Some).map_err(|BadUrl { what, fix }| Refusal {
+        what: format!("the address {what}"),
+        fix: fix.to_owned(),
     })
+}
+
+/// A text of any kind, as it is; `None` if it is empty.
+pub fn password(key: &Key, value: &Value) -> Result<Option<String>, Refusal> {
+    let text = &scalar(key, value)?.text;
+    Ok(Some(text.clone()).filter(|text| !text.is_empty()))
+}
+
+/// A short name; `None` if it is empty.
+pub fn name(key: &Key, value: &Value) -> Result<Option<String>, Refusal> {
+    const MOST_CHARS: usize = 100;
+    let text = scalar(key, value)?.text.trim();
+    if text.chars().count() > MOST_CHARS
+        || text.contains(|c: char| c.is_whitespace() || c.is_control())
+    {
+        return Err(unexpected(key, value, "write a short name in one word"));
+    }
+    Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// The path of a file that can be read and has a certificate in it; `None` if it is empty.
+pub fn certificates(key: &Key, value: &Value) -> Result<Option<PathBuf>, Refusal> {
+    let text = scalar(key, value)?.text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let refused = |found: &str, fix: &str| Refusal {
+        what: format!("expected {}, found {} {found}", key.kind, quoted(text)),
+        fix: fix.to_owned(),
+    };
+    let pem = std::fs::read(text).map_err(|error| {
+        refused(&format!("which cannot be read: {error}"), "check the path and its permissions")
+    })?;
+    if memchr::memmem::find(&pem, b"-----BEGIN CERTIFICATE-----").is_none() {
+        return Err(refused("without one", "name the file of the authority that signed for Redis"));
+    }
+    Ok(Some(PathBuf::from(text)))
+}
+
+/// Yes or no.
+pub fn boolean(key: &Key, value: &Value) -> Result<bool, Refusal> {
+    match scalar(key, value)?.text.trim().to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(unexpected(key, value, "write one of these words")),
+    }
+}
+
+/// What is done about a gap.
+pub fn on_gap(key: &Key, value: &Value) -> Result<OnGap, Refusal> {
+    match scalar(key, value)?.text.trim().to_ascii_lowercase().as_str() {
+        "resync" => Ok(OnGap::Resync),
+        "ignore" => Ok(OnGap::Ignore),
+        _ => Err(unexpected(key, value, "write one of these words")),
+    }
 }
 
 /// A duration above zero, in Go's syntax.
@@ -301,16 +359,47 @@ mod tests {
     }
 
     #[test]
-    fn redis_is_refused_without_showing_its_password() {
-        assert_eq!(redis_url(&REDIS_URL, &in_quotes("")), Ok(()));
+    fn a_bad_redis_url_is_refused_without_showing_its_password() {
+        assert!(matches!(redis_url(&REDIS_URL, &in_quotes("")), Ok(None)));
+        assert!(matches!(redis_url(&REDIS_URL, &Value::plain("redis://h")), Ok(Some(_))));
 
-        let refusal =
-            redis_url(&REDIS_URL, &Value::plain("redis://u:hunter2@h:6379/0")).unwrap_err();
+        let Err(refusal) = redis_url(&REDIS_URL, &Value::plain("redis://u:hunter2@h:x/0")) else {
+            panic!("taken");
+        };
 
+        assert!(refusal.what.starts_with("the address has a port"));
+        assert!(!format!("{refusal:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn names_are_one_word_and_words_are_these() {
+        assert_eq!(name(&NODE_NAME, &Value::plain("")), Ok(None));
+        assert_eq!(name(&NODE_NAME, &Value::plain(" web-1 ")), Ok(Some("web-1".to_owned())));
+        for text in ["a b", "a\tb", &"x".repeat(101)] {
+            assert!(name(&NODE_NAME, &Value::plain(text)).is_err(), "{text}");
+        }
+        assert_eq!(boolean(&REDIS_TLS_VERIFY, &Value::plain("False")), Ok(false));
         assert_eq!(
-            format!("{}; {}", refusal.what, refusal.fix),
-            "redis_url: this version runs on a single node; remove the key (cluster mode comes with a later version)"
+            boolean(&REDIS_TLS_VERIFY, &Value::plain("no")).unwrap_err().what,
+            "expected true or false, found \"no\""
         );
+        assert_eq!(on_gap(&ON_GAP, &Value::plain("ignore")), Ok(OnGap::Ignore));
+        assert!(on_gap(&ON_GAP, &Value::plain("close")).is_err());
+    }
+
+    #[test]
+    fn a_file_of_certificates_has_to_be_there_and_to_hold_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let what = |text: &str| {
+            certificates(&REDIS_CA_FILE, &Value::plain(text)).map_err(|refusal| refusal.what)
+        };
+
+        assert!(what("/nonexistent.pem").unwrap_err().contains("cannot be read"));
+        assert!(what(path).unwrap_err().ends_with("without one"));
+        std::fs::write(path, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        assert_eq!(what(path), Ok(Some(file.path().to_owned())));
+        assert_eq!(what(""), Ok(None));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) fn context(waker: Arc<Waker>) -> WsContext {
     let metrics = Arc::<Metrics>::default();
     let clock = Clock::start();
     let broker = Broker::new(
-        Arc::new(Registry::new(RegistryConfig { topic_ttl: Duration::from_secs(60) })),
+        Registry::new(RegistryConfig { topic_ttl: Duration::from_secs(60) }),
         Hub::new(HubConfig { outbox_bytes: NonZeroUsize::MAX }, Arc::clone(&metrics)),
         Secret::new("-".repeat(32)).unwrap(),
         clock,
