@@ -27,7 +27,9 @@ fn compose() -> Yaml<'static> {
     for (name, value) in [("WORKER_SECRET", SECRET), ("REDIS_PASSWORD", PASSWORD)] {
         text = text.replace(&format!("${{{name}:?set it in .env}}"), value);
     }
-    for (name, value) in [("WORKER_IMAGE", "wavelog_worker"), ("LISTEN", "443"), ("SITE", "localhost")] {
+    for (name, value) in
+        [("WORKER_IMAGE", "wavelog_worker"), ("LISTEN", "443"), ("SITE", "localhost")]
+    {
         text = text.replace(&format!("${{{name}:-{value}}}"), value);
     }
     assert!(!text.contains("${"), "a variable without a value: {text}");
@@ -116,9 +118,13 @@ fn the_nodes_work_together_with_exactly_the_rights_that_the_file_gives_them() {
     }
     nodes[1].unregister("a");
     until("the topic to be gone", || (nodes[0].try_publish("a", "2").status == 404).then_some(()));
-    until("three nodes in the roster", || (nodes[0].nodes()["nodes"].as_array()?.len() == 3).then_some(()));
+    until("three nodes in the roster", || {
+        (nodes[0].nodes()["nodes"].as_array()?.len() == 3).then_some(())
+    });
     until("three nodes to be counted", || (nodes[0].status()["cluster_nodes"] == 3).then_some(()));
-    until("all topics to be counted", || (nodes[2].status()["registered_topics"] == 2).then_some(()));
+    until("all topics to be counted", || {
+        (nodes[2].status()["registered_topics"] == 2).then_some(())
+    });
     let names: Vec<_> = nodes.iter().map(|node| node.nodes()["nodes"][0]["name"].clone()).collect();
 
     assert_eq!(names, NODES);
@@ -169,7 +175,10 @@ fn the_sample_of_the_environment_names_every_variable() {
     let sample = fs::read_to_string(folder().join("env.sample")).unwrap();
 
     for part in compose.split("${").skip(1) {
-        let name: String = part.chars().take_while(|letter| letter.is_ascii_uppercase() || *letter == '_').collect();
+        let name: String = part
+            .chars()
+            .take_while(|letter| letter.is_ascii_uppercase() || *letter == '_')
+            .collect();
         assert!(sample.lines().any(|line| line.starts_with(&format!("{name}="))), "{name}");
     }
     for name in PROXIES {
