@@ -6,8 +6,6 @@
 //! the conclusions. Everything is measured in rounds and shown as their median, for machines are
 //! noisy; CPU time is much less so than latency. Start reading at [`measure`].
 
-#![expect(clippy::print_stderr, reason = "progress and errors are for whoever runs it")]
-
 mod buckets;
 mod fanout;
 mod node;

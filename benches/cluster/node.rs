@@ -36,8 +36,10 @@ const HANDSHAKE_PAUSE: Duration = Duration::from_millis(20);
 const RATE: u64 = 50_000;
 const SECONDS: u64 = 4;
 
-/// Publishes in a second when the node itself publishes for all, and how long.
-const OUT_RATE: f64 = 4_000.0;
+/// Publishes in a second when PHP publishes here, at a modest pace, one by one; and how many of it
+/// publish at once when it is as fast as can be. How long that goes on.
+const OUT_RATE: f64 = 1_000.0;
+const OUT_CONNECTIONS: usize = 4;
 const OUT_SECONDS: u64 = 2;
 
 /// What a round found.
@@ -56,8 +58,16 @@ pub struct Figures {
     quiet: Vec<Phase>,
     nobody: Vec<Phase>,
     one: Vec<Phase>,
-    /// CPU of the node and of Redis for a publish here, in µs.
-    out: Vec<(f64, f64)>,
+    paced: Vec<Out>,
+    busy: Vec<Out>,
+}
+
+/// What publishes on the node itself cost that nobody is subscribed to.
+#[derive(Debug, Clone, Copy)]
+struct Out {
+    rate: f64,
+    node_us: f64,
+    redis_us: f64,
 }
 
 /// Everything that runs.
@@ -73,12 +83,14 @@ struct Stage {
 /// Measures it.
 pub fn measure() -> Result<Figures, String> {
     let mut stage = Stage::set()?;
-    let mut figures = Figures { quiet: vec![], nobody: vec![], one: vec![], out: vec![] };
+    let mut figures =
+        Figures { quiet: vec![], nobody: vec![], one: vec![], paced: vec![], busy: vec![] };
     for _ in 0..ROUNDS {
         figures.quiet.push(stage.phase(None)?);
         figures.nobody.push(stage.phase(Some(Audience::Nobody))?);
         figures.one.push(stage.phase(Some(Audience::First(TOPICS)))?);
-        figures.out.push(stage.publish_here()?);
+        figures.paced.push(stage.publish_here(1, Some(OUT_RATE))?);
+        figures.busy.push(stage.publish_here(OUT_CONNECTIONS, None)?);
     }
     let faults = stage.herd.finish()?.faults;
     if faults.total() > 0 {
@@ -171,28 +183,40 @@ impl Stage {
         Err(format!("{} of {expected} frames came; the worker may be too slow", arrived.count()))
     }
 
-    /// CPU of the node and of Redis for a publish here that nobody is subscribed to, in µs.
-    fn publish_here(&mut self) -> Result<(f64, f64), String> {
-        let window = Arc::new(Window::default());
-        let mut publisher = Publisher::open(&self.target, 0, &self.topics, PAYLOAD_BYTES, &window)?;
-        let process = process(&self.target)?;
-        let before = (cpu_ns(process)?, cpu_ns(self.redis.process)?);
+    /// Publishes by so many connections, at `rate` or as fast as can be.
+    fn publish_here(&mut self, connections: usize, rate: Option<f64>) -> Result<Out, String> {
+        let node = process(&self.target)?;
+        let before = (cpu_ns(node)?, cpu_ns(self.redis.process)?);
         let began = now_ns();
-        let mut pace = Pace::of(Some(OUT_RATE), began, 0, 1);
-        let mut count = 0.0;
-        loop {
-            let planned = pace.next_moment();
-            if now_ns() >= began + OUT_SECONDS * 1_000_000_000 {
-                break;
+        let until = began + OUT_SECONDS * 1_000_000_000;
+        let (target, topics) = (&self.target, &self.topics);
+        let publish = || {
+            let window = Arc::new(Window::default());
+            let mut publisher = Publisher::open(target, 0, topics, PAYLOAD_BYTES, &window)?;
+            let mut pace = Pace::of(rate, began, 0, 1);
+            while now_ns() < until {
+                let planned = pace.next_moment();
+                sleep_until(planned);
+                publisher.publish(LATER, planned)?;
             }
-            sleep_until(planned);
-            publisher.publish(LATER, planned)?;
-            count += 1.0;
-        }
+            Ok(publisher.accepted_by(LATER))
+        };
+        let count = thread::scope(|scope| {
+            let threads: Vec<_> = (0..connections).map(|_| scope.spawn(publish)).collect();
+            let counts = threads
+                .into_iter()
+                .map(|thread| thread.join().map_err(|_| "a publisher died".to_owned())?);
+            counts.sum::<Result<u64, String>>()
+        })?;
+        let seconds = in_seconds(now_ns() - began);
         self.wait_for_all()?;
-        let after = (cpu_ns(process)?, cpu_ns(self.redis.process)?);
-        let each = |before: u64, after: u64| (after - before) as f64 / count / 1000.0;
-        Ok((each(before.0, after.0), each(before.1, after.1)))
+        let after = (cpu_ns(node)?, cpu_ns(self.redis.process)?);
+        let each = |before: u64, after: u64| (after - before) as f64 / count as f64 / 1000.0;
+        Ok(Out {
+            rate: count as f64 / seconds,
+            node_us: each(before.0, after.0),
+            redis_us: each(before.1, after.1),
+        })
     }
 }
 
@@ -251,11 +275,14 @@ impl fmt::Display for Figures {
                 ms(of(|phase| phase.handshake_p99_ns as f64)),
             )?;
         }
-        let node = median(self.out.iter().map(|(node, _)| *node).collect());
-        let redis = median(self.out.iter().map(|(_, redis)| *redis).collect());
-        write!(
-            f,
-            "\nA publish on the node itself, one by one: {node:.1} µs of its CPU and {redis:.1} µs of Redis'."
-        )
+        writeln!(f, "\n| publishes of PHP here | in a second | CPU of the node | CPU of Redis |")?;
+        write!(f, "|---|---:|---:|---:|")?;
+        for (name, rounds) in [("one by one", &self.paced), ("as fast as can be", &self.busy)] {
+            let of = |value: fn(&Out) -> f64| median(rounds.iter().map(value).collect());
+            let (rate, node, redis) =
+                (of(|out| out.rate), of(|out| out.node_us), of(|out| out.redis_us));
+            write!(f, "\n| {name} | {rate:.0} | {node:.1} µs | {redis:.1} µs |")?;
+        }
+        Ok(())
     }
 }

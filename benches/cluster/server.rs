@@ -51,6 +51,7 @@ pub fn version() -> Result<String, String> {
     Ok(format!("Redis {}", version.unwrap_or("of an unknown version")))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "goes to `map_err` as it is")]
 fn no_redis(error: std::io::Error) -> String {
     format!("cannot run redis-server: {error}; install it (`make setup`)")
 }
@@ -182,6 +183,7 @@ pub fn command(words: &[&str]) -> Vec<u8> {
 }
 
 /// An error as text.
+#[expect(clippy::needless_pass_by_value, reason = "goes to `map_err` as it is")]
 pub fn text(error: impl ToString) -> String {
     error.to_string()
 }

@@ -68,7 +68,7 @@ impl Source {
             for number in tick * rate / TICKS..(tick + 1) * rate / TICKS {
                 match audience {
                     Audience::Nobody => {
-                        self.append(&format!("nobody.{:07}", number % 10_000), None, planned)
+                        self.append(&format!("nobody.{:07}", number % 10_000), None, planned);
                     }
                     Audience::First(count) => {
                         let topic = number as usize % count;
