@@ -183,10 +183,11 @@ impl Broker {
         }
     }
 
-    /// The nodes of the cluster as JSON; a single node is alone in it.
-    pub fn nodes(&self) -> String {
+    /// The nodes of the cluster as JSON; a single node is alone in it. Asks Redis, within 100 ms.
+    pub async fn nodes(&self) -> String {
         let (link, nodes) = match &self.cluster {
             Some(Membership { cluster, redis }) => {
+                cluster.refresh_nodes(redis).await;
                 (Some(RedisLink::from(redis.describe())), cluster.nodes(redis))
             }
             None => (None, vec![Node::alone(&self.hub, self.clock)]),

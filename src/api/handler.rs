@@ -120,7 +120,7 @@ async fn carry_out(
             broker.count_nodes().await;
             Ok(answer::json(broker.status(detail)))
         }
-        Verb::Nodes => Ok(answer::json(broker.nodes())),
+        Verb::Nodes => Ok(answer::json(broker.nodes().await)),
         Verb::Ready => Ok(answer::ready()),
     }
 }

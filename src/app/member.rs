@@ -25,6 +25,7 @@ const FIRST_PATIENCE: Duration = Duration::from_millis(500);
 /// This node as a member of a cluster.
 pub(super) struct Member {
     cluster: Arc<Cluster>,
+    registry: Registry,
     redis: Arc<Redis>,
     tasks: TaskTracker,
     end: CancellationToken,
@@ -70,7 +71,8 @@ impl Joining<'_> {
         let redis = Redis::start(server, channels, Arc::clone(metrics), end.clone());
         registry.join(Arc::clone(&redis), end.clone());
         cluster.join(&redis, &tasks, &end);
-        Ok((registry, Member { cluster, redis, tasks, end }, gaps))
+        let member = Member { cluster, registry: registry.clone(), redis, tasks, end };
+        Ok((registry, member, gaps))
     }
 }
 
@@ -80,7 +82,7 @@ impl Member {
         Membership { cluster: Arc::clone(&self.cluster), redis: Arc::clone(&self.redis) }
     }
 
-    /// Returns when this node listens, or when that takes too long.
+    /// Returns when this node listens and can ask, or when that takes too long.
     pub(super) async fn ready(&self) {
         let deadline = Instant::now() + FIRST_PATIENCE;
         let failed = async {
@@ -90,13 +92,16 @@ impl Member {
             }
         };
         tokio::select! {
-            _ = timeout_at(deadline, self.redis.listening(0)) => {}
+            _ = timeout_at(deadline, async {
+                tokio::join!(self.redis.listening(0), self.registry.reached())
+            }) => {}
             () = failed => {}
         }
     }
 
     /// Sends what waits, and leaves, at most until `deadline`.
     pub(super) async fn leave(self, deadline: Instant) {
+        let _ = timeout_at(deadline, self.registry.written()).await;
         self.cluster.leave(&self.redis, deadline).await;
         self.end.cancel();
         self.tasks.close();

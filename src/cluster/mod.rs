@@ -67,8 +67,10 @@ pub struct Cluster {
     queue: Mutex<Queue>,
     /// Told when something was put into the queue.
     filled: Notify,
-    /// Told when a batch was sent.
-    emptied: Notify,
+    /// Whether a batch is being sent; changed under the queue's lock.
+    sending: AtomicBool,
+    /// Told when a batch is no longer being sent.
+    was_sent: Notify,
     /// The highest number of this node that came back from Redis: so far everything was published.
     echoed: AtomicU64,
     origins: Mutex<Origins>,
@@ -135,7 +137,8 @@ impl Cluster {
             clock,
             started_at: Timestamp::now(),
             filled: Notify::new(),
-            emptied: Notify::new(),
+            sending: AtomicBool::new(false),
+            was_sent: Notify::new(),
             echoed: AtomicU64::new(0),
             origins: Mutex::new(origins),
             heard_ms: AtomicU64::new(0),
@@ -183,11 +186,15 @@ impl Cluster {
     /// roster.
     pub async fn leave(&self, redis: &Redis, deadline: Instant) {
         loop {
-            let emptied = self.emptied.notified();
-            if self.queue.lock().is_empty() || redis.state() == LinkState::Away {
+            let was_sent = self.was_sent.notified();
+            let is_idle = {
+                let queue = self.queue.lock();
+                queue.is_empty() && !self.sending.load(Ordering::Relaxed)
+            };
+            if is_idle || redis.state() == LinkState::Away {
                 break;
             }
-            if timeout_at(deadline, emptied).await.is_err() {
+            if timeout_at(deadline, was_sent).await.is_err() {
                 break;
             }
         }
@@ -371,7 +378,11 @@ impl Cluster {
 
     /// Takes what is to be sent next. What has come back from Redis was sent already.
     fn take(&self, count: usize, bytes: usize) -> Batch<'_> {
-        let mut items = self.queue.lock().take(count, bytes);
+        let mut items = {
+            let mut queue = self.queue.lock();
+            self.sending.store(true, Ordering::Relaxed);
+            queue.take(count, bytes)
+        };
         let echoed = self.echoed.load(Ordering::Relaxed);
         let was_sent = items.iter().take_while(|item| item.n <= echoed).count();
         self.metrics.envelopes_sent.add(was_sent as u64);
@@ -389,17 +400,20 @@ impl Batch<'_> {
     fn sent(&mut self) {
         let items = std::mem::take(&mut self.items);
         self.cluster.metrics.envelopes_sent.add(items.len() as u64);
-        self.cluster.emptied.notify_waiters();
     }
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        if !self.items.is_empty() {
-            let items = std::mem::take(&mut self.items);
-            let gone = self.cluster.queue.lock().put_back(items, self.cluster.clock.now_ms());
-            self.cluster.dropped(gone);
-        }
+        let items = std::mem::take(&mut self.items);
+        let now_ms = self.cluster.clock.now_ms();
+        let gone = {
+            let mut queue = self.cluster.queue.lock();
+            self.cluster.sending.store(false, Ordering::Relaxed);
+            if items.is_empty() { 0 } else { queue.put_back(items, now_ms) }
+        };
+        self.cluster.dropped(gone);
+        self.cluster.was_sent.notify_waiters();
     }
 }
 

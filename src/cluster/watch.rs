@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ::redis::Pipeline;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
@@ -152,11 +151,10 @@ impl Cluster {
         let count = self.count(commands).await?;
         if and_write {
             let entry = serde_json::to_string(&self.entry()).unwrap_or_default(); // Plain values.
-            let mut pipeline = Pipeline::new();
-            pipeline.cmd("HSET").arg(&self.names.nodes).arg(&self.id).arg(entry).ignore();
-            pipeline.cmd("HGETALL").arg(&self.names.nodes);
-            let (hash,): (Vec<(String, String)>,) = commands.pipeline(&pipeline).await?;
-            let gone = self.roster.lock().read(hash, Timestamp::now(), self.clock.now_ms());
+            let mut write = ::redis::cmd("HSET");
+            write.arg(&self.names.nodes).arg(&self.id).arg(entry);
+            commands.query::<u64>(&write).await?;
+            let gone = self.read_roster(commands).await?;
             if !gone.is_empty() {
                 let mut remove = ::redis::cmd("HDEL");
                 remove.arg(&self.names.nodes).arg(&gone);
@@ -165,6 +163,14 @@ impl Cluster {
         }
         let ours = self.roster.lock().ours_alive(self.clock.now_ms());
         Ok(!commands.is_cluster() && usize::try_from(count).is_ok_and(|count| count > ours))
+    }
+
+    /// Reads the roster; returns the ids whose entries are to be removed.
+    async fn read_roster(&self, commands: &Commands) -> Result<Vec<String>, RedisError> {
+        let mut all = ::redis::cmd("HGETALL");
+        all.arg(&self.names.nodes);
+        let hash: Vec<(String, String)> = commands.query(&all).await?;
+        Ok(self.roster.lock().read(hash, Timestamp::now(), self.clock.now_ms()))
     }
 
     async fn count(&self, commands: &Commands) -> Result<i64, RedisError> {
@@ -188,7 +194,15 @@ impl Cluster {
         }
     }
 
-    /// Every node, this one first, then by name.
+    /// Reads the roster anew, if Redis answers within 100 ms.
+    pub async fn refresh_nodes(&self, redis: &Redis) {
+        let deadline = Instant::now() + ASKED_PATIENCE;
+        if let Some(commands) = redis.commands() {
+            let _ = timeout_at(deadline, self.read_roster(&commands)).await;
+        }
+    }
+
+    /// Every node as last read, this one first, then by name.
     pub fn nodes(&self, redis: &Redis) -> Vec<Node> {
         let now_ms = self.clock.now_ms();
         let mut nodes = vec![node(&self.id, self.entry(), 0, link_name(redis.state()), true)];

@@ -12,7 +12,7 @@ mod line;
 mod observer;
 mod sentinel;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! With real servers: `redis-server`, alone, with a replica and sentinels, and as a cluster.
 
-mod server;
+pub(crate) mod server;
 mod slow;
 
 use std::sync::Arc;

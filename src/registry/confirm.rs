@@ -118,7 +118,7 @@ impl Shared {
             };
             match meta {
                 Some(meta) if self.memory.confirm(topic, meta, asked_ms, soon_ms) => {
-                    ending.push(topic);
+                    ending.push(&**topic);
                 }
                 Some(_) => {}
                 None if self.memory.miss(topic, asked_ms, now_ms) => {
@@ -132,7 +132,7 @@ impl Shared {
     }
 
     /// Topics that end soon as far as is known here: somebody else may have renewed them.
-    async fn ask_for_ends(&self, commands: &Commands, topics: &[&Box<str>]) -> Result<(), Ended> {
+    async fn ask_for_ends(&self, commands: &Commands, topics: &[&str]) -> Result<(), Ended> {
         if topics.is_empty() || self.is_redis_cluster {
             return Ok(()); // There, a pipeline cannot have keys of different places.
         }

@@ -68,6 +68,7 @@ impl Shared {
         past.run_id = run_id;
         self.sign(commands).await?;
         self.greeted.store(commands.generation(), Ordering::Release);
+        self.was_greeted.notify_waiters();
         self.written_behind.notify_one();
         Ok(())
     }
@@ -134,7 +135,9 @@ impl Shared {
         match commands.pipeline::<(Option<Vec<u8>>,)>(&pipeline).await {
             Ok((epoch,)) => Ok(epoch),
             Err(RedisError::Refused { code, detail }) => {
-                warn!(%code, detail, "Redis refuses the key by which lost data is noticed");
+                self.complaints.no_epoch.call_once(|| {
+                    warn!(%code, detail, "Redis refuses the key by which lost data is noticed");
+                });
                 Ok(None)
             }
             Err(lost) => Err(lost.into()),

@@ -13,6 +13,8 @@ mod memory;
 mod names;
 mod script;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod told;
 mod value;
 mod writer;
@@ -195,6 +197,21 @@ impl Registry {
             names.extend(shared.others.names());
         }
         names
+    }
+
+    /// Returns when other nodes can know all that was registered and unregistered here, or Redis
+    /// is away; for the end of a node, which has a deadline. Cancel-safe.
+    pub async fn written(&self) {
+        if let Some(shared) = &self.shared {
+            shared.written().await;
+        }
+    }
+
+    /// Returns when Redis can be asked. At once for a node that is alone. Cancel-safe.
+    pub async fn reached(&self) {
+        if let Some(shared) = &self.shared {
+            shared.reached().await;
+        }
     }
 
     /// Clears some of what has ended; to be called now and then, so that topics nobody asks for

@@ -5,9 +5,9 @@
 //! ([`super::writer`]), confirms what is known ([`super::confirm`]) and counts ([`super::count`]),
 //! until the connection is lost. Questions ([`super::ask`]) have tasks of their own.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -65,12 +65,31 @@ pub(super) struct Shared {
     way: OnceLock<(Arc<Redis>, Handle)>,
     /// The connection for commands that was greeted; before that, questions must wait.
     pub(super) greeted: AtomicU64,
+    /// Told when a connection was greeted.
+    pub(super) was_greeted: Notify,
     /// What Redis' clock is ahead of the node's, in ms.
     pub(super) offset_ms: AtomicI64,
     /// There is something to write.
     pub(super) written_behind: Notify,
+    /// There is nothing to write any more.
+    pub(super) caught_up: Notify,
+    pub(super) complaints: Complaints,
     pub(super) asks: Asks,
     pub(super) others: Others,
+}
+
+/// What is logged once, however often it happens.
+#[derive(Debug)]
+pub(super) struct Complaints {
+    pub(super) no_epoch: Once,
+    pub(super) no_scripts: Once,
+    pub(super) no_writes: Once,
+}
+
+impl Default for Complaints {
+    fn default() -> Self {
+        Self { no_epoch: Once::new(), no_scripts: Once::new(), no_writes: Once::new() }
+    }
 }
 
 /// Why a connection is not served any more.
@@ -100,9 +119,12 @@ impl Shared {
             pace,
             way: OnceLock::new(),
             greeted: AtomicU64::new(0),
+            was_greeted: Notify::new(),
             // Until Redis is asked, this machine's idea of the time has to do.
             offset_ms: AtomicI64::new(super::greet::offset_by_system_clock(sharing.clock)),
             written_behind: Notify::new(),
+            caught_up: Notify::new(),
+            complaints: Complaints::default(),
             asks: Asks::default(),
             others: Others::default(),
         }
@@ -121,6 +143,17 @@ impl Shared {
         let commands = redis.commands()?;
         let is_greeted = commands.generation() == self.greeted.load(Ordering::Acquire);
         is_greeted.then_some((commands, runtime))
+    }
+
+    /// Returns when Redis can be asked.
+    pub(super) async fn reached(&self) {
+        loop {
+            let was_greeted = self.was_greeted.notified();
+            if self.serving().is_some() {
+                return;
+            }
+            was_greeted.await; // Cancel-safe.
+        }
     }
 
     /// Returns when the node listens by a newer connection than that of `generation`.
@@ -144,6 +177,18 @@ impl Shared {
         }
         let is_known = || self.memory.contains(&topic);
         self.others.heard(&topic, change, is_known);
+    }
+
+    /// Returns when nothing waits to be written, or Redis cannot be written to. Cancel-safe.
+    pub(super) async fn written(&self) {
+        loop {
+            let mut caught_up = pin!(self.caught_up.notified());
+            caught_up.as_mut().enable();
+            if self.memory.writes() == 0 || self.serving().is_none() {
+                return;
+            }
+            caught_up.await;
+        }
     }
 
     /// This moment, for commands.

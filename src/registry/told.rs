@@ -144,14 +144,18 @@ impl Memory {
     pub(super) fn names_to_confirm(&self, part: usize, now_ms: u64) -> Vec<Box<str>> {
         let mut shard = self.shards[part].lock();
         let Shard { topics, writes } = &mut *shard;
-        let over = |(name, entry): &(&Box<str>, &Entry)| {
-            now_ms >= entry.ends_ms && &***name != Topic::STATUS
-        };
-        let ended: Vec<Box<str>> = topics.iter().filter(over).map(|(n, _)| n.clone()).collect();
+        let (mut names, mut ended) = (Vec::with_capacity(topics.len()), Vec::new());
+        for (name, entry) in topics.iter() {
+            if now_ms >= entry.ends_ms && &**name != Topic::STATUS {
+                ended.push(name.clone());
+            } else if !writes.contains(name) {
+                names.push(name.clone());
+            }
+        }
         for name in ended {
             topics.remove(&name);
         }
-        topics.keys().filter(|name| !writes.contains(name)).cloned().collect()
+        names
     }
 }
 
@@ -160,5 +164,156 @@ impl Shard {
     fn is_newer(&self, topic: &str, asked_ms: u64) -> bool {
         self.writes.contains(topic)
             || self.topics.get(topic).is_some_and(|entry| entry.confirmed_ms >= asked_ms.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::memory::Recall;
+    use super::super::writes::{Outcome, Sending};
+    use super::*;
+    use crate::config::RegistryConfig;
+
+    const OPEN: TopicMeta = TopicMeta { require_token: false };
+    const CLOSED: TopicMeta = TopicMeta { require_token: true };
+
+    /// A memory that shares its topics, which live for 10 s.
+    fn memory() -> Memory {
+        Memory::new(RegistryConfig { topic_ttl: Duration::from_secs(10) }, true)
+    }
+
+    /// A memory whose only topic was registered here at `at_ms` and written.
+    fn with_written(at_ms: u64) -> Memory {
+        let memory = memory();
+        memory.register("t", OPEN, at_ms);
+        write_all(&memory, at_ms);
+        memory
+    }
+
+    fn write_all(memory: &Memory, now_ms: u64) -> Vec<Sending> {
+        let taken = memory.take_writes(100, now_ms);
+        for sending in &taken {
+            memory.settle(sending, Outcome::Done, now_ms);
+        }
+        taken
+    }
+
+    fn recall(memory: &Memory, now_ms: u64) -> Recall {
+        memory.recall("t", now_ms, Some(5_000))
+    }
+
+    #[test]
+    fn what_redis_said_is_true_for_a_while() {
+        let memory = memory();
+
+        assert!(memory.learn("t", CLOSED, 20_000, 100, 110));
+
+        assert_eq!(recall(&memory, 5_099), Recall::Known(CLOSED));
+        assert_eq!(recall(&memory, 5_100), Recall::Stale(CLOSED));
+        memory.confirm("t", OPEN, 6_000, 0);
+        assert_eq!(recall(&memory, 6_001), Recall::Known(OPEN));
+        assert_eq!(recall(&memory, 10_110), Recall::Nothing, "its end is no later than ours");
+    }
+
+    #[test]
+    fn what_waits_to_be_written_stands_above_all_answers() {
+        let memory = memory();
+        memory.register("t", OPEN, 100);
+
+        memory.learn("t", CLOSED, 20_000, 200, 200);
+        memory.confirm("t", CLOSED, 200, 0);
+        assert!(!memory.miss("t", 200, 200));
+        assert_eq!(recall(&memory, 9_000), Recall::Known(OPEN));
+
+        memory.unregister("t", 300);
+        assert!(!memory.learn("t", CLOSED, 20_000, 400, 400));
+        assert_eq!(recall(&memory, 400), Recall::Removed);
+    }
+
+    #[test]
+    fn an_answer_to_an_older_question_changes_nothing() {
+        let memory = with_written(1_000);
+
+        assert!(!memory.miss("t", 999, 1_010));
+        memory.confirm("t", CLOSED, 1_000, 0);
+        assert_eq!(recall(&memory, 1_020), Recall::Known(OPEN));
+
+        assert!(memory.miss("t", 1_001, 1_020));
+        assert_eq!(recall(&memory, 1_020), Recall::Nothing);
+    }
+
+    #[test]
+    fn a_change_elsewhere_counts_if_it_is_newer() {
+        let memory = with_written(1_000);
+
+        assert!(!memory.hear("t", Change::Put(CLOSED), 1_001, 1_010));
+        assert_eq!(recall(&memory, 1_010), Recall::Known(CLOSED));
+        assert!(!memory.hear("t", Change::Gone, 1_002, 1_020));
+        assert_eq!(recall(&memory, 1_020), Recall::Nothing);
+        assert!(memory.take_writes(10, 1_020).is_empty());
+    }
+
+    #[test]
+    fn what_undid_a_newer_registration_is_undone() {
+        for change in [Change::Gone, Change::Put(CLOSED)] {
+            let memory = with_written(1_000);
+
+            assert!(memory.hear("t", change, 999, 1_010));
+
+            assert_eq!(recall(&memory, 1_010), Recall::Known(OPEN));
+            let written = write_all(&memory, 1_010);
+            assert_eq!(written.len(), 1);
+            assert_eq!(written[0].at_ms, 1_000, "with the time of its intent");
+        }
+    }
+
+    #[test]
+    fn the_echo_of_what_this_node_did_changes_nothing() {
+        let memory = with_written(1_000);
+        memory.hear("t", Change::Put(OPEN), 1_000, 1_001);
+        memory.unregister("t", 1_002);
+        write_all(&memory, 1_002);
+        memory.register("t", CLOSED, 1_002);
+
+        assert!(!memory.hear("t", Change::Gone, 1_002, 1_003));
+
+        assert_eq!(recall(&memory, 1_003), Recall::Known(CLOSED));
+        assert_eq!(write_all(&memory, 1_003).len(), 1);
+    }
+
+    #[test]
+    fn a_change_elsewhere_replaces_what_waits_if_it_is_newer() {
+        let memory = memory();
+        memory.register("t", OPEN, 1_000);
+
+        assert!(!memory.hear("t", Change::Gone, 999, 1_001));
+        assert_eq!(recall(&memory, 1_001), Recall::Known(OPEN));
+
+        assert!(!memory.hear("t", Change::Gone, 1_001, 1_002));
+        assert_eq!(recall(&memory, 1_002), Recall::Nothing);
+        assert!(memory.take_writes(10, 1_002).is_empty());
+    }
+
+    #[test]
+    fn topics_that_nobody_asked_for_here_are_not_learned_from_changes() {
+        let memory = memory();
+
+        memory.hear("t", Change::Put(OPEN), 1_000, 1_000);
+
+        assert_eq!(recall(&memory, 1_000), Recall::Nothing);
+    }
+
+    #[test]
+    fn the_status_topic_is_written_again_where_it_is_missing() {
+        let memory = memory();
+        memory.register(Topic::STATUS, CLOSED, 0);
+        write_all(&memory, 0);
+
+        assert!(!memory.miss(Topic::STATUS, 100, 110));
+
+        assert_eq!(memory.recall(Topic::STATUS, 110, None), Recall::Known(CLOSED));
+        assert_eq!(write_all(&memory, 110).len(), 1);
     }
 }

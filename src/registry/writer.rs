@@ -49,10 +49,10 @@ impl Shared {
     /// Writes what waits, as long as the connection lives.
     pub(super) async fn write_behind(&self, commands: &Commands) -> Ended {
         let mut manner = Manner::Scripts;
-        let mut has_warned = false;
         loop {
             let sendings = self.memory.take_writes(BATCH, self.clock.now_ms());
             if sendings.is_empty() {
+                self.caught_up.notify_waiters();
                 self.written_behind.notified().await; // Cancel-safe: what waits is in memory.
                 sleep(GATHER).await;
                 continue;
@@ -70,18 +70,19 @@ impl Shared {
                     manner = Manner::Scripts;
                 }
                 Some((Refused::NotByScript, why)) if manner == Manner::Scripts => {
-                    warn!(
-                        why,
-                        "Redis allows no scripts: topics are written without comparing; allow \
-                         EVALSHA and SCRIPT to this user"
-                    );
+                    self.complaints.no_scripts.call_once(|| {
+                        warn!(
+                            why,
+                            "Redis allows no scripts: topics are written without comparing times; \
+                             allow EVALSHA and SCRIPT to the user of redis_url"
+                        );
+                    });
                     manner = Manner::Plain;
                 }
                 Some((_, why)) => {
-                    if !has_warned {
+                    self.complaints.no_writes.call_once(|| {
                         warn!(why, "Redis refuses to write topics; trying again every second");
-                    }
-                    has_warned = true;
+                    });
                     sleep(RETRY).await;
                     // A replica that only reads says so here, and the connection is given up.
                     if let Err(lost) = self.sign(commands).await {

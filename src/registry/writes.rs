@@ -322,3 +322,174 @@ impl Removed {
 pub(super) fn seconds(ms: u64) -> u32 {
     u32::try_from(ms / 1000).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::memory::Recall;
+    use super::*;
+    use crate::config::RegistryConfig;
+
+    const OPEN: TopicMeta = TopicMeta { require_token: false };
+    const CLOSED: TopicMeta = TopicMeta { require_token: true };
+
+    /// A memory that shares its topics, which live for 10 s.
+    fn memory() -> Memory {
+        Memory::new(RegistryConfig { topic_ttl: Duration::from_secs(10) }, true)
+    }
+
+    fn take(memory: &Memory, now_ms: u64) -> Vec<Sending> {
+        memory.take_writes(1_000, now_ms)
+    }
+
+    fn write_all(memory: &Memory, now_ms: u64) {
+        for sending in take(memory, now_ms) {
+            memory.settle(&sending, Outcome::Done, now_ms);
+        }
+    }
+
+    fn condition(sending: &Sending) -> Condition {
+        match sending.what {
+            What::Put { condition, .. } => condition,
+            What::Remove => panic!("a removal has no condition"),
+        }
+    }
+
+    #[test]
+    fn of_several_writes_of_a_topic_the_latest_is_taken_once() {
+        let memory = memory();
+        memory.register("t", OPEN, 1);
+        memory.unregister("t", 2);
+        memory.register("t", CLOSED, 3);
+
+        let taken = take(&memory, 4);
+
+        let what = What::Put { meta: CLOSED, ends_ms: 10_003, condition: Condition::Always };
+        assert_eq!((taken.len(), taken[0].what, taken[0].at_ms), (1, what, 3));
+        assert!(take(&memory, 4).is_empty(), "it is under way");
+        memory.unsend_writes();
+        assert_eq!(take(&memory, 4), taken, "after its connection was lost");
+    }
+
+    #[test]
+    fn the_answer_to_an_older_write_counts_for_nothing() {
+        let memory = memory();
+        memory.register("t", OPEN, 1);
+        let older = take(&memory, 1);
+        memory.register("t", CLOSED, 2);
+
+        assert!(!memory.settle(&older[0], Outcome::Gone, 3));
+
+        assert_eq!(memory.recall("t", 3, Some(1)), Recall::Known(CLOSED));
+        assert_eq!(take(&memory, 3).len(), 1);
+    }
+
+    #[test]
+    fn a_topic_that_is_gone_elsewhere_is_forgotten() {
+        let memory = memory();
+        memory.register("t", OPEN, 1);
+        let taken = take(&memory, 1);
+
+        assert!(memory.settle(&taken[0], Outcome::Gone, 2));
+
+        assert_eq!(memory.recall("t", 2, None), Recall::Nothing);
+        assert_eq!(memory.writes(), 0);
+    }
+
+    #[test]
+    fn a_renewal_that_is_late_is_written_only_where_the_topic_is_still_there() {
+        let memory = memory();
+        memory.register("t", OPEN, 0);
+        write_all(&memory, 1);
+        memory.register("t", OPEN, 2_000);
+
+        let on_time = take(&memory, 3_000);
+        memory.unsend_writes();
+        let late = take(&memory, 3_001);
+
+        assert_eq!(condition(&on_time[0]), Condition::Always);
+        assert_eq!(condition(&late[0]), Condition::IfThere);
+    }
+
+    #[test]
+    fn a_renewal_is_written_anyhow_when_redis_never_had_the_topic_or_its_time_is_over() {
+        let memory = memory();
+        memory.register("new", OPEN, 2_000);
+        assert_eq!(condition(&take(&memory, 9_000)[0]), Condition::Always);
+        memory.unregister("new", 9_000);
+        write_all(&memory, 9_000);
+
+        memory.register("ended", OPEN, 0);
+        write_all(&memory, 1);
+        memory.register("ended", OPEN, 9_000);
+        memory.register("ended", OPEN, 9_500); // The end that Redis knows is still the first.
+        assert_eq!(condition(&take(&memory, 10_000)[0]), Condition::Always);
+    }
+
+    #[test]
+    fn writes_whose_time_is_over_are_left_out() {
+        let memory = memory();
+        memory.register("a", OPEN, 0);
+        memory.unregister("b", 0);
+
+        assert!(take(&memory, 10_000).is_empty());
+
+        assert_eq!(memory.writes(), 0);
+    }
+
+    #[test]
+    fn a_large_backlog_is_taken_in_turns_so_that_no_topic_waits_for_ever() {
+        let memory = memory();
+        for n in 0..1_000 {
+            memory.register(&format!("t{n}"), OPEN, 0);
+        }
+        let mut seen = std::collections::HashSet::new();
+
+        for _ in 0..20 {
+            for sending in memory.take_writes(100, 1) {
+                memory.settle(&sending, Outcome::Done, 1);
+                memory.register(&sending.topic, OPEN, 1); // PHP never tires.
+                seen.insert(sending.topic);
+            }
+        }
+
+        assert_eq!(seen.len(), 1_000);
+    }
+
+    #[test]
+    fn after_a_loss_everything_is_written_again_with_the_time_of_its_intent() {
+        let memory = memory();
+        memory.register("ours", CLOSED, 1_000);
+        write_all(&memory, 1_000);
+        memory.learn("learned", OPEN, 5_000, 2_000, 2_010);
+
+        memory.restore(None);
+
+        let mut taken = take(&memory, 3_000);
+        taken.sort_by(|a, b| a.topic.cmp(&b.topic));
+        let [learned, ours] = &taken[..] else { panic!("{taken:?}") };
+        let what = What::Put { meta: OPEN, ends_ms: 5_000, condition: Condition::IfAbsent };
+        assert_eq!((learned.what, learned.at_ms), (what, 2_000));
+        let what = What::Put { meta: CLOSED, ends_ms: 11_000, condition: Condition::Always };
+        assert_eq!((ours.what, ours.at_ms), (what, 1_000));
+    }
+
+    #[test]
+    fn after_a_failover_what_was_done_since_is_written_again_removals_too() {
+        let memory = memory();
+        for (topic, at_ms) in [("old", 1_000), ("new", 5_000), ("removed", 1_000)] {
+            memory.register(topic, OPEN, at_ms);
+            write_all(&memory, at_ms);
+        }
+        memory.unregister("removed", 6_000);
+        write_all(&memory, 6_000);
+
+        memory.restore(Some(5));
+
+        let mut taken: Vec<_> =
+            take(&memory, 7_000).into_iter().map(|s| (s.topic, s.at_ms)).collect();
+        taken.sort();
+        assert_eq!(taken, [("new".into(), 5_000), ("removed".into(), 6_000)]);
+    }
+}

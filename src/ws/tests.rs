@@ -1,5 +1,7 @@
 //! The event loop over real sockets, told what only other nodes can give cause for.
 
+mod asking;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -24,12 +26,18 @@ use crate::topic::Topic;
 /// Longest that anything here should take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long topics live.
+const REGISTRY: RegistryConfig = RegistryConfig { topic_ttl: Duration::from_secs(60) };
+
 /// What the public port of a node with its default limits needs; `waker` wakes the event loop.
-pub(super) fn context(waker: Arc<Waker>) -> WsContext {
-    let metrics = Arc::<Metrics>::default();
-    let clock = Clock::start();
+fn context(
+    waker: Arc<Waker>,
+    registry: Registry,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+) -> WsContext {
     let broker = Broker::new(
-        Registry::new(RegistryConfig { topic_ttl: Duration::from_secs(60) }),
+        registry,
         Hub::new(HubConfig { outbox_bytes: NonZeroUsize::MAX }, Arc::clone(&metrics)),
         Secret::new("-".repeat(32)).unwrap(),
         clock,
@@ -62,9 +70,10 @@ pub(super) fn context(waker: Arc<Waker>) -> WsContext {
     }
 }
 
-/// [`context`] without an event loop.
+/// [`context`] of a node that is alone, without an event loop.
 pub(super) fn context_alone() -> WsContext {
-    context(Arc::new(Waker::new(Poll::new().unwrap().registry(), Token(0)).unwrap()))
+    let waker = Arc::new(Waker::new(Poll::new().unwrap().registry(), Token(0)).unwrap());
+    context(waker, Registry::new(REGISTRY), Clock::start(), Arc::default())
 }
 
 /// A running event loop on which `a`, `b` and `worker.status` are open.
@@ -77,11 +86,15 @@ struct Node {
 
 impl Node {
     fn start() -> Self {
+        Self::with(Registry::new(REGISTRY), Clock::start(), Arc::default())
+    }
+
+    fn with(registry: Registry, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let listener = Listener::bind(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), 0).unwrap();
         let address = listener.local_addr().unwrap();
         let ws = EventLoop::new(listener).unwrap();
-        let context = context(ws.waker());
-        let (broker, metrics) = (Arc::clone(&context.broker), Arc::clone(&context.metrics));
+        let context = context(ws.waker(), registry, clock, Arc::clone(&metrics));
+        let broker = Arc::clone(&context.broker);
         for topic in ["a", "b", Topic::STATUS] {
             broker.register(topic, TopicMeta { require_token: false });
         }
@@ -104,19 +117,13 @@ impl Node {
 
     /// A browser that was upgraded and has not authenticated.
     async fn upgraded(&self, topic: &str) -> Browser {
-        let mut browser = Browser { stream: TcpStream::connect(self.address).await.unwrap() };
-        let request = format!(
-            "GET /ws?topic={topic} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
-             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        browser.stream.write_all(request.as_bytes()).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(timeout(PATIENCE, browser.stream.read_u8()).await.unwrap().unwrap());
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        let mut browser = self.connect().await;
+        assert_eq!(browser.ask(topic).await, 101);
         browser
+    }
+
+    async fn connect(&self) -> Browser {
+        Browser { stream: TcpStream::connect(self.address).await.unwrap() }
     }
 
     fn order(&self, topic: Option<&str>, spread: Duration) {
@@ -139,7 +146,33 @@ struct Browser {
     stream: TcpStream,
 }
 
+fn upgrade(topic: &str) -> String {
+    format!(
+        "GET /ws?topic={topic} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+}
+
 impl Browser {
+    /// Asks for an upgrade; the status of the answer.
+    async fn ask(&mut self, topic: &str) -> u16 {
+        self.stream.write_all(upgrade(topic).as_bytes()).await.unwrap();
+        self.status().await
+    }
+
+    /// Reads an answer; its status.
+    async fn status(&mut self) -> u16 {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            head.push(timeout(PATIENCE, self.stream.read_u8()).await.unwrap().unwrap().into());
+        }
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        self.stream.read_exact(&mut body).await.unwrap();
+        head["HTTP/1.1 ".len()..][..3].parse().unwrap()
+    }
+
     async fn authenticate(&mut self) {
         self.say(0x81, b"{\"type\":\"auth\"}").await;
         assert_eq!(self.frame().await, (0x81, b"{\"type\":\"auth_ok\"}".to_vec()));

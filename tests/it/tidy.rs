@@ -91,7 +91,8 @@ fn module(file: &Path) -> String {
 
 /// The code of a file: without comments, and without the unit tests at its end or all over it.
 fn code(file: &Path) -> String {
-    if file.ends_with("tests.rs") {
+    let below_src = file.strip_prefix(root().join("src")).unwrap().with_extension("");
+    if below_src.iter().any(|part| part == "tests") {
         return String::new();
     }
     let text = fs::read_to_string(file).unwrap();

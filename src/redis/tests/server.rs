@@ -13,21 +13,21 @@ use tempfile::TempDir;
 use crate::config::{RedisAddress, RedisConfig, RedisTarget};
 
 /// A running `redis-server`.
-pub(super) struct Server {
-    pub(super) port: u16,
-    pub(super) folder: TempDir,
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    pub(crate) folder: TempDir,
     child: Child,
 }
 
 impl Server {
     /// Starts one on a free port, with more arguments.
-    pub(super) fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::start_in(folder, arguments)
     }
 
     /// As [`Server::start`], in a folder that holds what `arguments` name.
-    pub(super) fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
+    pub(crate) fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
         // Somebody else may take a port that was free a moment ago.
         for _ in 0..10 {
             let port = free_port();
@@ -39,24 +39,24 @@ impl Server {
     }
 
     /// Starts it again on its port, as a new process with `arguments`.
-    pub(super) fn restart(&mut self, arguments: &[&str]) {
+    pub(crate) fn restart(&mut self, arguments: &[&str]) {
         self.kill();
         self.child = spawn(self.folder.path(), self.port, arguments).expect("starts again");
     }
 
     /// Ends it as `kill -9` does.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Stops it, or lets it go on.
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// What somebody else asks it, with the options of `redis-cli` if it needs any.
-    pub(super) fn cli(&self, words: &[&str]) -> String {
+    pub(crate) fn cli(&self, words: &[&str]) -> String {
         let port = self.port.to_string();
         let mut all = vec!["-h", "127.0.0.1", "-p", port.as_str()];
         all.extend(words);
@@ -65,7 +65,7 @@ impl Server {
     }
 
     /// How a worker gets in without a password.
-    pub(super) fn config(&self) -> RedisConfig {
+    pub(crate) fn config(&self) -> RedisConfig {
         RedisConfig {
             target: RedisTarget::Tcp(self.address()),
             username: None,
@@ -75,7 +75,7 @@ impl Server {
         }
     }
 
-    pub(super) fn address(&self) -> RedisAddress {
+    pub(crate) fn address(&self) -> RedisAddress {
         RedisAddress { host: "127.0.0.1".to_owned(), port: self.port }
     }
 }
@@ -88,7 +88,7 @@ impl Drop for Server {
 }
 
 /// A port that was free a moment ago.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -134,7 +134,7 @@ fn spawn(folder: &Path, port: u16, arguments: &[&str]) -> Option<Child> {
 }
 
 /// Waits until `done`, for as long as a busy machine may take.
-pub(super) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..1_000 {
         if done() {
             return;

@@ -1,0 +1,142 @@
+//! What was written behind never brings back what was unregistered meanwhile, whoever did it, and
+//! never removes what was registered meanwhile.
+
+use super::*;
+
+/// Longer than a write may take before it counts as late, and than times may be apart and count
+/// as the same.
+const LATE: Duration = Duration::from_millis(1200);
+
+#[tokio::test]
+async fn a_node_that_comes_late_does_not_bring_back_what_was_unregistered() {
+    let server = Server::start(&[]);
+    let b = Node::at(&server, PATIENT).await;
+    let mut late = Node::alone(server.config(), PATIENT, TTL);
+    late.register("t", OPEN).await;
+    assert_eq!(late.lookup("t"), Lookup::Known(OPEN), "while it is alone");
+    sleep(Duration::from_millis(20)).await;
+
+    b.unregister("t").await;
+    late.join().await;
+    late.has_written().await;
+
+    assert_eq!(value(&server, "t"), "");
+    late.finds("t", Lookup::Unknown).await;
+    assert_eq!(late.metrics.registry_dropped.get(), 1);
+}
+
+#[tokio::test]
+async fn a_renewal_during_an_outage_does_not_bring_back_what_a_go_worker_unregistered() {
+    let server = Server::start(&[]);
+    let a = Node::of("a", &server, PATIENT).await;
+    a.register("renewed", OPEN).await;
+    a.register("kept", OPEN).await;
+    shut_out(&a, "a", &server).await;
+
+    a.register("renewed", OPEN).await;
+    a.register("kept", CLOSED).await;
+    a.register("new", OPEN).await;
+    sleep(LATE).await;
+    go_unregisters(&server, "renewed");
+    assert_eq!(a.lookup("renewed"), Lookup::Known(OPEN), "it cannot know yet");
+    let_in(&a, "a", &server).await;
+
+    assert_eq!(value(&server, "renewed"), "");
+    a.finds("renewed", Lookup::Unknown).await;
+    assert_eq!(value(&server, "kept"), r#"{"require_token":true}"#);
+    assert_eq!(value(&server, "new"), r#"{"require_token":false}"#, "it never was in Redis");
+    assert_eq!(a.lookup("new"), Lookup::Known(OPEN));
+}
+
+#[tokio::test]
+async fn a_renewal_during_an_outage_does_not_bring_back_what_our_node_unregistered() {
+    let server = Server::start(&[]);
+    let (a, b) = (Node::of("a", &server, PATIENT).await, Node::at(&server, PATIENT).await);
+    a.register("t", OPEN).await;
+    shut_out(&a, "a", &server).await;
+
+    a.register("t", OPEN).await;
+    a.register("new", OPEN).await;
+    sleep(Duration::from_millis(20)).await;
+    b.unregister("t").await;
+    b.unregister("new").await;
+    let_in(&a, "a", &server).await;
+
+    for topic in ["t", "new"] {
+        assert_eq!(value(&server, topic), "");
+        a.finds(topic, Lookup::Unknown).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_registered_again_after_it_was_unregistered_stays() {
+    let server = Server::start(&[]);
+    let (a, b) = (Node::of("a", &server, PATIENT).await, Node::at(&server, PATIENT).await);
+    a.register("t", OPEN).await;
+    shut_out(&a, "a", &server).await;
+
+    b.unregister("t").await;
+    sleep(Duration::from_millis(20)).await;
+    a.register("t", CLOSED).await; // PHP asks for it after the unregistration.
+    let_in(&a, "a", &server).await;
+
+    // Not late, so it was wanted again.
+    assert_eq!(value(&server, "t"), r#"{"require_token":true}"#);
+    b.finds("t", Lookup::Known(CLOSED)).await;
+}
+
+#[tokio::test]
+async fn an_unregistration_that_comes_late_leaves_what_was_registered_meanwhile() {
+    let server = Server::start(&[]);
+    let (a, b) = (Node::of("a", &server, PATIENT).await, Node::at(&server, PATIENT).await);
+    a.register("ours", OPEN).await;
+    a.register("go", OPEN).await;
+    a.register("gone", OPEN).await;
+    shut_out(&a, "a", &server).await;
+
+    a.unregister("ours").await;
+    a.unregister("go").await;
+    a.unregister("gone").await;
+    assert_eq!(a.lookup("gone"), Lookup::Unknown, "not asked: Redis has it still");
+    sleep(LATE).await;
+    b.register("ours", CLOSED).await;
+    go_registers(&server, "go", "{}");
+    let_in(&a, "a", &server).await;
+
+    assert_eq!(value(&server, "ours"), r#"{"require_token":true}"#);
+    assert_eq!(b.lookup("ours"), Lookup::Known(CLOSED));
+    assert_eq!(value(&server, "go"), "{}");
+    assert_eq!(value(&server, "gone"), "");
+    a.finds("ours", Lookup::Known(CLOSED)).await;
+    a.finds("go", Lookup::Known(OPEN)).await;
+}
+
+#[tokio::test]
+async fn a_registration_that_comes_late_does_not_undo_a_later_one() {
+    let server = Server::start(&[]);
+    let (a, b) = (Node::of("a", &server, PATIENT).await, Node::at(&server, PATIENT).await);
+    shut_out(&a, "a", &server).await;
+
+    a.register("t", OPEN).await;
+    sleep(LATE).await;
+    b.register("t", CLOSED).await;
+    let_in(&a, "a", &server).await;
+
+    assert_eq!(value(&server, "t"), r#"{"require_token":true}"#);
+    a.finds("t", Lookup::Known(CLOSED)).await;
+}
+
+#[tokio::test]
+async fn a_topic_that_is_unregistered_while_it_is_asked_for_is_not_learned() {
+    let server = Server::start(&[]);
+    let (a, b) = (Node::at(&server, PATIENT).await, Node::at(&server, PATIENT).await);
+
+    for n in 0..200 {
+        let topic = format!("t{n}");
+        a.registry.register(&topic, OPEN, a.clock.now_ms());
+        a.has_written().await;
+        let (found, ()) = tokio::join!(b.find(&topic), a.unregister(&topic));
+        assert!(matches!(found, Lookup::Known(OPEN) | Lookup::Unknown), "{found:?}");
+        until("it is forgotten everywhere", || b.lookup(&topic) == Lookup::Ask).await;
+    }
+}
