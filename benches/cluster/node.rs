@@ -54,17 +54,21 @@ struct Phase {
 }
 
 /// What all rounds found.
+#[derive(Debug, Default)]
 pub struct Figures {
     quiet: Vec<Phase>,
     nobody: Vec<Phase>,
     one: Vec<Phase>,
     paced: Vec<Out>,
     busy: Vec<Out>,
+    paced_alone: Vec<Out>,
+    busy_alone: Vec<Out>,
 }
 
 /// What publishes on the node itself cost that nobody is subscribed to.
 #[derive(Debug, Clone, Copy)]
 struct Out {
+    count: u64,
     rate: f64,
     node_us: f64,
     redis_us: f64,
@@ -83,14 +87,18 @@ struct Stage {
 /// Measures it.
 pub fn measure() -> Result<Figures, String> {
     let mut stage = Stage::set()?;
-    let mut figures =
-        Figures { quiet: vec![], nobody: vec![], one: vec![], paced: vec![], busy: vec![] };
+    let alone = Node::start(None)?;
+    register(&alone.target(), &stage.topics)?;
+    let mut figures = Figures::default();
     for _ in 0..ROUNDS {
         figures.quiet.push(stage.phase(None)?);
         figures.nobody.push(stage.phase(Some(Audience::Nobody))?);
         figures.one.push(stage.phase(Some(Audience::First(TOPICS)))?);
         figures.paced.push(stage.publish_here(1, Some(OUT_RATE))?);
         figures.busy.push(stage.publish_here(OUT_CONNECTIONS, None)?);
+        let (target, topics) = (alone.target(), &stage.topics);
+        figures.paced_alone.push(publish(&target, topics, 1, Some(OUT_RATE))?);
+        figures.busy_alone.push(publish(&target, topics, OUT_CONNECTIONS, None)?);
     }
     let faults = stage.herd.finish()?.faults;
     if faults.total() > 0 {
@@ -102,7 +110,7 @@ pub fn measure() -> Result<Figures, String> {
 impl Stage {
     fn set() -> Result<Self, String> {
         let redis = Redis::start()?;
-        let node = Node::start(&redis)?;
+        let node = Node::start(Some(&redis))?;
         let target = node.target();
         let topics = Arc::new(Topics::fresh(TOPICS + 2));
         register(&target, &topics)?;
@@ -183,41 +191,49 @@ impl Stage {
         Err(format!("{} of {expected} frames came; the worker may be too slow", arrived.count()))
     }
 
-    /// Publishes by so many connections, at `rate` or as fast as can be.
+    /// [`publish`] on this node, until everything was sent and heard, and what Redis did for it.
     fn publish_here(&mut self, connections: usize, rate: Option<f64>) -> Result<Out, String> {
-        let node = process(&self.target)?;
-        let before = (cpu_ns(node)?, cpu_ns(self.redis.process)?);
-        let began = now_ns();
-        let until = began + OUT_SECONDS * 1_000_000_000;
-        let (target, topics) = (&self.target, &self.topics);
-        let publish = || {
-            let window = Arc::new(Window::default());
-            let mut publisher = Publisher::open(target, 0, topics, PAYLOAD_BYTES, &window)?;
-            let mut pace = Pace::of(rate, began, 0, 1);
-            while now_ns() < until {
-                let planned = pace.next_moment();
-                sleep_until(planned);
-                publisher.publish(LATER, planned)?;
-            }
-            Ok(publisher.accepted_by(LATER))
-        };
-        let count = thread::scope(|scope| {
-            let threads: Vec<_> = (0..connections).map(|_| scope.spawn(publish)).collect();
-            let counts = threads
-                .into_iter()
-                .map(|thread| thread.join().map_err(|_| "a publisher died".to_owned())?);
-            counts.sum::<Result<u64, String>>()
-        })?;
-        let seconds = in_seconds(now_ns() - began);
+        let before = (cpu_ns(process(&self.target)?)?, cpu_ns(self.redis.process)?);
+        let out = publish(&self.target, &self.topics, connections, rate)?;
         self.wait_for_all()?;
-        let after = (cpu_ns(node)?, cpu_ns(self.redis.process)?);
-        let each = |before: u64, after: u64| (after - before) as f64 / count as f64 / 1000.0;
-        Ok(Out {
-            rate: count as f64 / seconds,
-            node_us: each(before.0, after.0),
-            redis_us: each(before.1, after.1),
-        })
+        let after = (cpu_ns(process(&self.target)?)?, cpu_ns(self.redis.process)?);
+        let each = |before: u64, after: u64| (after - before) as f64 / out.count as f64 / 1000.0;
+        let (node_us, redis_us) = (each(before.0, after.0), each(before.1, after.1));
+        Ok(Out { node_us, redis_us, ..out })
     }
+}
+
+/// Publishes by so many connections, at `rate` or as fast as can be.
+fn publish(
+    target: &Target,
+    topics: &Arc<Topics>,
+    connections: usize,
+    rate: Option<f64>,
+) -> Result<Out, String> {
+    let before = cpu_ns(process(target)?)?;
+    let began = now_ns();
+    let until = began + OUT_SECONDS * 1_000_000_000;
+    let publish = || {
+        let window = Arc::new(Window::default());
+        let mut publisher = Publisher::open(target, 0, topics, PAYLOAD_BYTES, &window)?;
+        let mut pace = Pace::of(rate, began, 0, 1);
+        while now_ns() < until {
+            let planned = pace.next_moment();
+            sleep_until(planned);
+            publisher.publish(LATER, planned)?;
+        }
+        Ok(publisher.accepted_by(LATER))
+    };
+    let count = thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(publish)).collect();
+        let counts = threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| "a publisher died".to_owned())?);
+        counts.sum::<Result<u64, String>>()
+    })?;
+    let rate = count as f64 / in_seconds(now_ns() - began);
+    let node_us = (cpu_ns(process(target)?)? - before) as f64 / count as f64 / 1000.0;
+    Ok(Out { count, rate, node_us, redis_us: 0.0 })
 }
 
 fn start_herd(target: &Target, topics: &Arc<Topics>, window: &Arc<Window>) -> Result<Herd, String> {
@@ -277,7 +293,12 @@ impl fmt::Display for Figures {
         }
         writeln!(f, "\n| publishes of PHP here | in a second | CPU of the node | CPU of Redis |")?;
         write!(f, "|---|---:|---:|---:|")?;
-        for (name, rounds) in [("one by one", &self.paced), ("as fast as can be", &self.busy)] {
+        for (name, rounds) in [
+            ("one by one", &self.paced),
+            ("one by one, on a single node", &self.paced_alone),
+            ("as fast as can be", &self.busy),
+            ("as fast as can be, on a single node", &self.busy_alone),
+        ] {
             let of = |value: fn(&Out) -> f64| median(rounds.iter().map(value).collect());
             let (rate, node, redis) =
                 (of(|out| out.rate), of(|out| out.node_us), of(|out| out.redis_us));

@@ -34,7 +34,7 @@ pub struct Redis {
     _own: Own,
 }
 
-/// A worker that belongs to the cluster of a Redis.
+/// A worker: a node of a cluster, or alone.
 pub struct Node {
     ws: SocketAddr,
     internal: SocketAddr,
@@ -108,8 +108,8 @@ impl Redis {
 }
 
 impl Node {
-    /// Starts a worker in the cluster of `redis`, by the program beside this one.
-    pub fn start(redis: &Redis) -> Result<Self, String> {
+    /// Starts a worker by the program beside this one, in the cluster of `redis` if there is one.
+    pub fn start(redis: Option<&Redis>) -> Result<Self, String> {
         let program = program()?;
         let secret = "0d1fd4e3-of-the-measurement-of-a-cluster";
         let mut command = Command::new(&program);
@@ -118,6 +118,9 @@ impl Node {
                 command.env_remove(name);
             }
         }
+        if let Some(redis) = redis {
+            command.env("WORKER_REDIS_URL", format!("redis://{}", redis.address));
+        }
         let child = command
             .args(["serve", "--config", "/dev/null"])
             .env("WORKER_SECRET", secret)
@@ -125,7 +128,6 @@ impl Node {
             .env("WORKER_WS_PORT", "0")
             .env("WORKER_INTERNAL_PORT", "0")
             .env("WORKER_LOG_FORMAT", "json")
-            .env("WORKER_REDIS_URL", format!("redis://{}", redis.address))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -160,17 +162,16 @@ fn program() -> Result<PathBuf, String> {
 
 /// The two addresses in the worker's line that says where it listens.
 fn listening(said: &mut impl BufRead) -> Result<(SocketAddr, SocketAddr), String> {
-    let mut line = String::new();
+    let (mut line, mut last) = (String::new(), String::new());
     while said.read_line(&mut line).map_err(text)? > 0 {
         let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
         let address = |name: &str| value[name].as_str().and_then(|text| text.parse().ok());
         if let (Some(ws), Some(internal)) = (address("ws"), address("internal")) {
             return Ok((ws, internal));
         }
-        eprint!("{line}");
-        line.clear();
+        last = std::mem::take(&mut line);
     }
-    Err("the worker ended; what it said stands above".to_owned())
+    Err(format!("the worker ended; the last that it said: {}", last.trim_end()))
 }
 
 /// A command as Redis reads it.
