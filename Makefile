@@ -92,6 +92,11 @@ bench: ## Measure what this machine carries, some five minutes; target/bench.htm
 	cargo build --release
 	$(target)/release/wavelog_worker bench all --rounds 5 --json --report $(target)/bench.html >$(target)/bench.json
 
+.PHONY: bench-cluster
+bench-cluster: ## Measure what a cluster costs Redis and its nodes, two minutes; needs redis-server
+	cargo build --release --bin wavelog_worker --example cluster
+	$(target)/release/examples/cluster
+
 # Sockets and publishes over a long time must leave nothing behind. What grows in the first rounds,
 # such as lists that have as much room as they need, is far below the bound.
 .PHONY: soak
