@@ -34,7 +34,7 @@ format:
 
 .PHONY: lint
 lint:
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features faults -- -D warnings
 
 .PHONY: docs
 docs:
@@ -77,9 +77,11 @@ instructions-baseline: ## Count them and make that the baseline; the commit says
 	cargo run --release --example instructions -- --baseline
 
 .PHONY: faults
-faults: ## The tests of bad input and of peers, Redis too, that stall, trickle, vanish or are shut down
-	cargo test --test it -- deadlines:: frames:: garbage:: keepalive:: shutdown:: slow::
-	cargo test --lib -- redis::tests
+faults: setup ## The tests of bad input, of peers that stall or vanish, of every fault of Redis; some minutes
+	cargo test --features faults --test it -- --show-output \
+		deadlines:: frames:: garbage:: keepalive:: shutdown:: slow:: cluster_faults:: cluster_gaps:: \
+		cluster_slow::
+	cargo test --lib -- redis::tests registry::tests
 
 .PHONY: fuzz
 fuzz: ## The property tests of everything that reads input, each with 100,000 cases
@@ -89,6 +91,11 @@ fuzz: ## The property tests of everything that reads input, each with 100,000 ca
 bench: ## Measure what this machine carries, some five minutes; target/bench.html and bench.json
 	cargo build --release
 	$(target)/release/wavelog_worker bench all --rounds 5 --json --report $(target)/bench.html >$(target)/bench.json
+
+.PHONY: bench-cluster
+bench-cluster: ## Measure what a cluster costs Redis and its nodes, two minutes; needs redis-server
+	cargo build --release --bin wavelog_worker --example cluster
+	$(target)/release/examples/cluster
 
 # Sockets and publishes over a long time must leave nothing behind. What grows in the first rounds,
 # such as lists that have as much room as they need, is far below the bound.

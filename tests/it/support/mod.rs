@@ -1,15 +1,40 @@
-//! What every test stands on: a worker process, raw HTTP, raw WebSocket, tokens, waiting.
+//! What every test stands on: a worker process, raw HTTP, raw WebSocket, tokens, waiting; for
+//! clusters a real Redis, links that break, many browsers, PHP, and a judge over all of them.
 //!
 //! Nothing here shares code with the worker, so that a mistake cannot cancel itself out.
 
+mod balancer;
+mod go_node;
+mod herd;
 mod http;
+mod judge;
+mod php;
+mod proxy;
+mod redis;
+mod resp;
+mod scene;
+#[cfg(feature = "faults")]
+mod sentinels;
 mod strace;
 mod token;
 mod wait;
 mod worker;
 mod ws;
 
+pub use balancer::{BALANCERS, Balancer, Kind, Node, program};
+pub use go_node::{EVENTS, GoNode, NODES, roster_entry, topic_key};
+pub use herd::{Ended, Heard, Herd, Member, Session};
 pub use http::{Answer, Http, request};
+#[cfg(feature = "faults")]
+pub use judge::judge_behind_a_proxy;
+pub use judge::{RESYNC, Verdict};
+pub use php::{Php, Published};
+pub use proxy::{Link, Proxy};
+pub use redis::{Redis, free_port};
+pub use resp::{Reply, Resp};
+pub use scene::{Scene, Told, topics};
+#[cfg(feature = "faults")]
+pub use sentinels::Sentinels;
 pub use strace::Strace;
 pub use token::{claims, hex, mint, unhex, unix_now};
 pub use wait::{PATIENCE, alone, until};

@@ -29,6 +29,9 @@ pub struct Worker {
     _directory: TempDir,
 }
 
+/// Makes the bytes of a publish, topic and payload given.
+pub type PublishRequest = Box<dyn Fn(&str, &str) -> Vec<u8> + Send>;
+
 /// What the process wrote so far, both streams, line by line.
 type Log = Arc<Mutex<Vec<String>>>;
 
@@ -58,6 +61,35 @@ impl Worker {
     /// Starts a worker with a secret of its own.
     pub fn with_secret(secret: &str, more_config: &str) -> Self {
         Self::launch(secret, 0, more_config)
+    }
+
+    /// Starts the node `name` of a cluster over the Redis at `redis_url`, and waits until it has
+    /// joined.
+    pub fn node(redis_url: &str, name: &str, more_config: &str) -> Self {
+        let node = Self::apart(redis_url, name, more_config);
+        node.wait_until_ready();
+        node
+    }
+
+    /// Starts a node of a cluster whose Redis need not be there.
+    pub fn apart(redis_url: &str, name: &str, more_config: &str) -> Self {
+        Self::with(&format!("redis_url: \"{redis_url}\"\nnode_name: {name}\n{more_config}"))
+    }
+
+    /// Starts a node of a cluster on given ports, so that it can be replaced by another there.
+    #[cfg(feature = "faults")]
+    pub fn node_at(ports: [u16; 2], redis_url: &str, name: &str) -> Self {
+        let [ws_port, internal_port] = ports;
+        let node = Self::from_config(
+            &format!(
+                "ws_port: {ws_port}\nws_bind: 127.0.0.1\ninternal_port: {internal_port}\n\
+                 worker_secret: \"{SECRET}\"\nlog_format: json\n\
+                 redis_url: \"{redis_url}\"\nnode_name: {name}\n"
+            ),
+            SECRET,
+        );
+        node.wait_until_ready();
+        node
     }
 
     /// Starts a worker whose WebSocket port is `ws_port`.
@@ -185,6 +217,16 @@ impl Worker {
         self.post_request("/internal/publish", publish_body(topic, payload))
     }
 
+    /// Makes the bytes of publishes without this worker at hand.
+    pub fn publisher(&self) -> PublishRequest {
+        let secret = self.secret.clone();
+        Box::new(move |topic, payload| {
+            let body = publish_body(topic, payload);
+            let headers = [("X-Worker-Secret", secret.as_str())];
+            request("POST", "/internal/publish", &headers, body.as_bytes())
+        })
+    }
+
     /// The status document with our additions.
     pub fn status(&self) -> Value {
         self.get("/internal/status?v=2").json()
@@ -207,6 +249,49 @@ impl Worker {
         until(&format!("{count} connected sockets"), || {
             (self.status()["connected_sockets"] == count).then_some(())
         });
+    }
+
+    /// What `/readyz` says.
+    pub fn readiness(&self) -> Answer {
+        self.internal().ask(&request("GET", "/readyz", &[], b""))
+    }
+
+    /// Waits until the node serves with Redis.
+    pub fn wait_until_ready(&self) {
+        until("the node to be ready", || (self.readiness().status == 200).then_some(()));
+    }
+
+    /// Waits until the node has noticed that Redis is away.
+    pub fn wait_until_alone(&self) {
+        until("the node to be alone", || (self.readiness().status == 503).then_some(()));
+    }
+
+    /// The roster, with the state of the link to Redis.
+    pub fn nodes(&self) -> Value {
+        self.get("/internal/nodes").json()
+    }
+
+    /// The id of this node.
+    pub fn id(&self) -> String {
+        let document = self.nodes();
+        let own = document["nodes"].as_array().unwrap().iter().find(|node| node["self"] == true);
+        own.unwrap_or_else(|| panic!("no node of its own in {document}"))["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Lines of the log, from the line `from` on, that an operator sees by default.
+    pub fn notable_log(&self, from: usize) -> Vec<String> {
+        let log = self.log();
+        let level = |line: &str| -> Option<String> {
+            let line: Value = serde_json::from_str(line).ok()?;
+            Some(line["level"].as_str()?.to_ascii_lowercase())
+        };
+        let notable = |line: &String| {
+            level(line).is_some_and(|level| ["error", "warn", "info"].contains(&level.as_str()))
+        };
+        log.into_iter().skip(from).filter(notable).collect()
     }
 
     /// A socket that asked for `topic` and has not authenticated.
