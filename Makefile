@@ -81,6 +81,7 @@ faults: setup ## The tests of bad input, of peers that stall or vanish, of every
 	cargo test --features faults --test it -- --show-output \
 		deadlines:: frames:: garbage:: keepalive:: shutdown:: slow:: cluster_faults:: cluster_gaps:: \
 		cluster_slow::
+	cargo test --lib -- redis::tests
 
 .PHONY: fuzz
 fuzz: ## The property tests of everything that reads input, each with 100,000 cases

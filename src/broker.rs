@@ -243,7 +243,8 @@ impl Broker {
             status = status.with_counters(&self.metrics);
             if let Some(Membership { cluster, redis }) = &self.cluster {
                 let waiting = cluster.waiting_bytes();
-                status = status.with_redis(&RedisLink::from(redis.describe()), waiting);
+                let link = RedisLink::from(redis.describe());
+                status = status.with_redis(!self.is_ready(), &link, waiting);
             }
         }
         status.to_json()

@@ -34,6 +34,8 @@ pub struct Status<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     implementation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    degraded: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_for_redis_bytes: Option<usize>,
@@ -75,6 +77,7 @@ impl<'a> Status<'a> {
             cluster_nodes: figures.cluster_nodes,
             implementation: None,
             counters: None,
+            degraded: None,
             redis: None,
             waiting_for_redis_bytes: None,
         }
@@ -103,9 +106,15 @@ impl<'a> Status<'a> {
         self
     }
 
-    /// Adds how the way to Redis is, and how much waits for it.
+    /// Adds whether the node serves alone, how its way to Redis is, and how much waits for that.
     #[must_use]
-    pub fn with_redis(mut self, link: &impl Serialize, waiting_bytes: usize) -> Self {
+    pub fn with_redis(
+        mut self,
+        degraded: bool,
+        link: &impl Serialize,
+        waiting_bytes: usize,
+    ) -> Self {
+        self.degraded = Some(degraded);
         self.redis = serde_json::to_value(link).ok();
         self.waiting_for_redis_bytes = Some(waiting_bytes);
         self

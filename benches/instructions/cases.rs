@@ -5,9 +5,12 @@
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use wavelog_worker::config::RegistryConfig;
 use wavelog_worker::protocol::frame::{Decoder, Flow, Incoming};
 use wavelog_worker::protocol::{message, request::Publish};
+use wavelog_worker::registry::{Lookup, Registry, TopicMeta};
 use wavelog_worker::secret::Secret;
 use wavelog_worker::token;
 use wavelog_worker::ws::request;
@@ -32,6 +35,8 @@ pub struct Case {
 pub const ALL: &[Case] = &[
     Case { name: "publish-parse", ready: publish_parse },
     Case { name: "push-frame", ready: push_frame },
+    Case { name: "registry-lookup", ready: registry_lookup },
+    Case { name: "registry-register", ready: registry_register },
     Case { name: "hub-publish-1", ready: || Box::new(Audience::of(1)) },
     Case { name: "hub-publish-5", ready: || Box::new(Audience::of(5)) },
     Case { name: "hub-publish-1000", ready: || Box::new(Audience::of(1000)) },
@@ -116,6 +121,32 @@ fn publish_parse() -> Box<dyn Call> {
     let body = format!(r#"{{"topic":"{TOPIC}","payload":{PAYLOAD}}}"#);
     Box::new(move || {
         black_box(Publish::parse(black_box(body.as_bytes())).unwrap());
+    })
+}
+
+/// A registry of a node that is alone, with more topics than one.
+fn registry() -> Registry {
+    let registry = Registry::new(RegistryConfig { topic_ttl: Duration::from_secs(86_400) });
+    for n in 0..1_000 {
+        registry.register(&format!("session.{n}"), TopicMeta { require_token: true }, n);
+    }
+    registry
+}
+
+/// What each publish and each handshake begins with.
+fn registry_lookup() -> Box<dyn Call> {
+    let registry = registry();
+    Box::new(move || {
+        let found = registry.lookup(black_box(TOPIC), black_box(2_000));
+        assert_eq!(found, Lookup::Known(TopicMeta { require_token: true }));
+    })
+}
+
+/// What PHP asks for at each page load: a topic that is known already.
+fn registry_register() -> Box<dyn Call> {
+    let registry = registry();
+    Box::new(move || {
+        registry.register(black_box(TOPIC), TopicMeta { require_token: true }, black_box(2_000));
     })
 }
 

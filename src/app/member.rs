@@ -24,8 +24,8 @@ const FIRST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// This node as a member of a cluster.
 pub(super) struct Member {
-    cluster: Arc<Cluster>,
     registry: Registry,
+    cluster: Arc<Cluster>,
     redis: Arc<Redis>,
     tasks: TaskTracker,
     end: CancellationToken,
@@ -71,7 +71,7 @@ impl Joining<'_> {
         let redis = Redis::start(server, channels, Arc::clone(metrics), end.clone());
         registry.join(Arc::clone(&redis), end.clone());
         cluster.join(&redis, &tasks, &end);
-        let member = Member { cluster, registry: registry.clone(), redis, tasks, end };
+        let member = Member { registry: registry.clone(), cluster, redis, tasks, end };
         Ok((registry, member, gaps))
     }
 }
@@ -101,8 +101,10 @@ impl Member {
 
     /// Sends what waits, and leaves, at most until `deadline`.
     pub(super) async fn leave(self, deadline: Instant) {
-        let _ = timeout_at(deadline, self.registry.written()).await;
-        self.cluster.leave(&self.redis, deadline).await;
+        let _ = tokio::join!(
+            self.cluster.leave(&self.redis, deadline),
+            timeout_at(deadline, self.registry.written()),
+        );
         self.end.cancel();
         self.tasks.close();
         let _ = timeout_at(deadline, self.tasks.wait()).await;

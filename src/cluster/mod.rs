@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -280,7 +281,7 @@ impl Cluster {
     fn deliver(&self, topic: &str, payload: Option<&str>) {
         let frame = || match payload {
             Some(payload) => message::push_frame(payload),
-            None => message::push_frame_without_payload(),
+            None => Bytes::from_static(message::PUSH_WITHOUT_PAYLOAD),
         };
         if self.hub.publish_now(topic, frame) == Err(Busy) {
             // To wait for room would hold up every other topic.

@@ -63,9 +63,7 @@ pub fn push_frame(payload: &str) -> Bytes {
 }
 
 /// The frame for an event without a payload, which only a Go node passes on.
-pub fn push_frame_without_payload() -> Bytes {
-    frame::text(&[r#"{"type":"push"}"#])
-}
+pub const PUSH_WITHOUT_PAYLOAD: &[u8] = b"\x81\x0f{\"type\":\"push\"}";
 
 /// The frame that answers a status request with `document`, a JSON object.
 pub fn status_frame(document: &str) -> Bytes {
@@ -113,6 +111,11 @@ mod tests {
 
         assert_eq!(&frame[..2], [0x81, 41]);
         assert_eq!(&frame[2..], br#"{"type":"push","payload":{"a": "\u003c"}}"#);
+    }
+
+    #[test]
+    fn the_push_frame_without_a_payload_is_as_it_would_be_made() {
+        assert_eq!(PUSH_WITHOUT_PAYLOAD, frame::text(&[r#"{"type":"push"}"#]));
     }
 
     #[test]

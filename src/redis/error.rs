@@ -25,6 +25,11 @@ pub enum RedisError {
 }
 
 impl RedisError {
+    /// Whether a script keeps Redis from answering for a while.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::NotServing(why) if why.ends_with("(BUSY)"))
+    }
+
     /// What happened, in a few words for the log.
     pub(super) fn into_reason(self) -> String {
         match self {

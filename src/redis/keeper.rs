@@ -49,6 +49,14 @@ pub struct Slot {
     pub attempts: u64,
 }
 
+/// What is wrong with `slots`, or was last. One that is there and does not answer says less than
+/// one that is not there.
+pub fn what_is_wrong(slots: &[Slot; 2]) -> Option<String> {
+    let of_interest = slots.iter().filter(|slot| slot.reason.is_some());
+    let worst = of_interest.min_by_key(|slot| (slot.answers, slot.line.is_some()));
+    worst.and_then(|slot| slot.reason.clone())
+}
+
 /// Keeps one connection.
 pub struct Keeper {
     /// Makes connections.

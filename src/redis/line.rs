@@ -75,7 +75,7 @@ impl Line {
         ping.arg(&sign);
         loop {
             match self.ask_and_keep::<Value>(&ping).await {
-                Err(RedisError::NotServing(why)) if why.ends_with("(BUSY)") => sleep(AGAIN).await,
+                Err(error) if error.is_busy() => sleep(AGAIN).await,
                 Ok(Value::BulkString(answer)) if answer != sign.as_bytes() => {
                     return Err(RedisError::Lost("answers are out of step".to_owned()));
                 }
@@ -90,6 +90,11 @@ impl Line {
     pub async fn subscribe(&self, channels: &[(String, Hear)]) -> Result<(), RedisError> {
         let names: Vec<&str> = channels.iter().map(|(name, _)| name.as_str()).collect();
         self.ask_and_keep(Subscribe(names)).await
+    }
+
+    /// Whether the line is over, even if its keeper has not noticed yet.
+    pub fn is_over(&self) -> bool {
+        self.fate.over.is_cancelled()
     }
 
     /// Returns when the line is over, with the reason.

@@ -144,13 +144,13 @@ impl Redis {
     pub fn describe(&self) -> LinkReport {
         let Seen { state, away_since } = *self.seen.borrow();
         let since = away_since.filter(|_| state == LinkState::Away);
-        let commands_error = self.commands.borrow().reason.clone();
+        let slots = [&self.commands, &self.listening].map(|slot| slot.borrow().clone());
         LinkReport {
             state,
             redis: self.redis.clone(),
             away_ms: since.map(|since| millis(since.elapsed())),
             reconnects: self.metrics.redis_reconnects.get(),
-            last_error: commands_error.or_else(|| self.listening.borrow().reason.clone()),
+            last_error: keeper::what_is_wrong(&slots),
         }
     }
 
@@ -180,9 +180,9 @@ impl Redis {
     pub async fn listening(&self, generation: u64) -> Listening {
         let mut slot = self.listening.subscribe();
         loop {
-            let newer = slot.borrow_and_update().line.as_ref().map(|line| line.generation);
-            if let Some(newer) = newer.filter(|&newer| newer > generation) {
-                return Listening { generation: newer };
+            let newer = newer(&slot.borrow_and_update(), generation);
+            if let Some(line) = newer {
+                return Listening { generation: line.generation };
             }
             if slot.changed().await.is_err() {
                 std::future::pending::<()>().await; // As above.
@@ -207,10 +207,16 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// The connection in `slot`, if it answers and is newer than `generation`.
+/// The connection in `slot`, if it is newer than `generation`. One that is over is none, even for
+/// who was told so before the keeper was.
+fn newer(slot: &Slot, generation: u64) -> Option<Arc<Line>> {
+    let line = slot.line.as_ref()?;
+    (line.generation > generation && !line.is_over()).then(|| Arc::clone(line))
+}
+
+/// As [`newer`], if it answers.
 fn answering(slot: &Slot, generation: u64) -> Option<Commands> {
-    let line = slot.line.as_ref().filter(|line| slot.answers && line.generation > generation)?;
-    Some(Commands { line: Arc::clone(line) })
+    newer(slot, generation).filter(|_| slot.answers).map(|line| Commands { line })
 }
 
 impl Commands {

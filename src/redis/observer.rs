@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::LinkState;
 use super::diary::{Diary, Entry, WORTH_A_LINE};
-use super::keeper::Slot;
+use super::keeper::{Slot, what_is_wrong};
 use crate::clock::millis;
 use crate::metrics::Metrics;
 
@@ -52,13 +52,13 @@ impl Observer {
     /// Watches until `end`. Then Redis is away, and nothing is said of it.
     pub async fn run(mut self, end: CancellationToken) {
         let seen = Arc::clone(&self.seen);
-        end.run_until_cancelled(self.watch()).await;
+        end.run_until_cancelled(self.watch(&end)).await;
         seen.send_modify(|seen| seen.state = LinkState::Away);
     }
 
-    async fn watch(&mut self) {
+    async fn watch(&mut self, end: &CancellationToken) {
         let mut diary = Diary::default();
-        loop {
+        while !end.is_cancelled() {
             let now = Instant::now();
             let both = self.both();
             let step = diary.step(now, both.up, &both.reason, both.attempts);
@@ -80,18 +80,13 @@ impl Observer {
     }
 
     fn both(&mut self) -> Both {
-        let commands = self.commands.borrow_and_update().clone();
-        let listening = self.listening.borrow_and_update().clone();
-        let hangs = |slot: &Slot| slot.line.is_some() && !slot.answers;
-        // What is wrong with the one that is there says less than why there is none.
-        let bad = [&commands, &listening].into_iter().filter(|slot| !slot.answers);
-        let reason =
-            bad.min_by_key(|slot| slot.line.is_some()).and_then(|slot| slot.reason.clone());
+        let slots =
+            [&mut self.commands, &mut self.listening].map(|slot| slot.borrow_and_update().clone());
         Both {
-            up: commands.answers && listening.answers,
-            hangs: hangs(&commands) || hangs(&listening),
-            reason: reason.unwrap_or_default(),
-            attempts: commands.attempts + listening.attempts,
+            up: slots.iter().all(|slot| slot.answers),
+            hangs: slots.iter().any(|slot| slot.line.is_some() && !slot.answers),
+            reason: what_is_wrong(&slots).unwrap_or_default(),
+            attempts: slots.iter().map(|slot| slot.attempts).sum(),
         }
     }
 
@@ -113,13 +108,13 @@ impl Observer {
         match entry {
             Entry::Connected => info!(%redis, "connected to Redis"),
             Entry::Away { reason, left_out: 0 } => {
-                warn!(%reason, %redis, "Redis is away: this node serves alone");
+                warn!(%reason, %redis, "Redis is away: degraded, this node serves alone");
             }
             Entry::Away { reason, left_out } => {
-                warn!(%reason, %redis, left_out, "Redis is away: this node serves alone");
+                warn!(%reason, %redis, left_out, "Redis is away: degraded, this node serves alone");
             }
             Entry::StillAway { reason } => {
-                warn!(%reason, %redis, "Redis is still away");
+                warn!(%reason, %redis, "Redis is still away: degraded");
             }
             Entry::Back { away, attempts } => {
                 info!(%redis, away_ms = millis(away), attempts, "Redis is back");

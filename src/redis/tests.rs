@@ -1,5 +1,8 @@
 //! With real servers: `redis-server`, alone, with a replica and sentinels, and as a cluster.
 
+mod kinds;
+mod log;
+mod proxy;
 pub(crate) mod server;
 mod slow;
 
@@ -82,7 +85,7 @@ async fn within<T>(what: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(10), what).await.expect("in time")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_are_carried_out_and_messages_heard_in_order() {
     let server = Server::start(&[]);
     let way = Way::up(server.config()).await;
@@ -212,7 +215,8 @@ async fn everything_ends_with_the_token() {
     .await;
     assert!(matches!(commands.query::<()>(&cmd("PING")).await, Err(RedisError::Lost(_))));
     assert!(way.redis.commands().is_none());
-    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
+    let tasks = tokio::runtime::Handle::current().metrics();
+    until("all tasks ended", || tasks.num_alive_tasks() == 0).await;
 }
 
 #[tokio::test]

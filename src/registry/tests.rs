@@ -1,5 +1,6 @@
 //! Registries of several nodes that share a real Redis, and a raw client that plays the Go worker.
 
+mod agreement;
 mod counting;
 mod faults;
 mod lost_data;

@@ -1,4 +1,4 @@
-//! Faults that take long: part of `make faults` alone, by the feature `faults`. As in
+//! Faults that take long: part of `make faults` by the feature `faults`. As in
 //! `cluster_faults.rs`, each prints a row of the table of faults.
 
 use std::time::{Duration, Instant};
@@ -14,7 +14,6 @@ const AFTERWARDS: Duration = Duration::from_secs(2);
 
 /// Redis is stopped in mid-air for `time` and goes on.
 fn redis_is_stopped_for(name: &'static str, time: Duration) {
-    let _alone = alone();
     let redis = Redis::start();
     let mut scene = Scene::start(&redis.url());
 
@@ -40,7 +39,6 @@ fn redis_is_stopped_for_60_seconds() {
 
 #[test]
 fn nothing_arrives_in_either_direction_for_15_seconds() {
-    let _alone = alone();
     let redis = Redis::start();
     let proxy = Proxy::to(redis.address());
     let mut scene = Scene::over(&[&redis.url_at(proxy.address), &redis.url()]);
@@ -57,7 +55,6 @@ fn nothing_arrives_in_either_direction_for_15_seconds() {
 
 #[test]
 fn redis_is_away_for_30_seconds() {
-    let _alone = alone();
     let mut redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let mut scene = Scene::start(&redis.url());
 
@@ -73,7 +70,6 @@ fn redis_is_away_for_30_seconds() {
 
 #[test]
 fn sentinels_fail_over_to_the_replica() {
-    let _alone = alone();
     let mut sentinels = Sentinels::start();
     let mut scene = Scene::start(&sentinels.url());
 
@@ -113,7 +109,6 @@ fn what_a_go_node_unregisters_or_changes_is_seen_within_15_seconds() {
 /// Three nodes behind a proxy are restarted one after the other, while PHP publishes through it
 /// and browsers that come to it are moved from node to node.
 fn rolling_restart_behind(kind: Kind) {
-    let _alone = alone();
     let redis = Redis::start();
     let places: Vec<[u16; 2]> = (0..3).map(|_| [free_port(), free_port()]).collect();
     let start =

@@ -20,7 +20,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one on a free port, with more arguments.
+    /// Starts one on a free port, with more arguments. In these `{port}` stands for its port, and
+    /// `{free}` for another one.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::start_in(folder, arguments)
@@ -94,21 +95,23 @@ pub(crate) fn free_port() -> u16 {
 
 /// A server that accepts connections; `None` if it ended before.
 fn spawn(folder: &Path, port: u16, arguments: &[&str]) -> Option<Child> {
-    let port = port.to_string();
+    let (port, free) = (port.to_string(), free_port().to_string());
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|argument| argument.replace("{port}", &port).replace("{free}", &free))
+        .collect();
     // A sentinel takes its file before any option, and has no data to save.
-    let first: &[&str] = arguments.first().map_or(&[], |first| match *first {
-        "sentinel.conf" => &arguments[..1],
-        _ => &[],
-    });
+    let is_sentinel = arguments.first().is_some_and(|first| first == "sentinel.conf");
+    let (first, arguments) = arguments.split_at(usize::from(is_sentinel));
     let mut command = Command::new("redis-server");
     command.args(first).args(["--port", &port, "--bind", "127.0.0.1"]);
-    if first.is_empty() {
-        command.args(["--save", "", "--appendonly", "no"]);
-    } else {
+    if is_sentinel {
         command.arg("--sentinel");
+    } else {
+        command.args(["--save", "", "--appendonly", "no"]);
     }
     let mut child = command
-        .args(&arguments[first.len()..])
+        .args(arguments)
         .args(["--daemonize", "no", "--loglevel", "notice"])
         .current_dir(folder)
         .stdin(Stdio::null())

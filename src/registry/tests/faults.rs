@@ -144,3 +144,17 @@ async fn connections_that_break_all_the_time_lose_no_topic() {
     assert_eq!(keys.trim(), "1000");
     assert_eq!(node.metrics.registry_dropped.get(), 0);
 }
+
+#[tokio::test]
+async fn a_node_that_was_deaf_for_a_moment_confirms_at_once_what_it_knows() {
+    let server = Server::start(&[]);
+    let node = Node::at(&server, PATIENT).await;
+    node.register("t", OPEN).await;
+    let listening = node.redis.as_ref().unwrap().listening(0).await.generation;
+    go_unregisters(&server, "t");
+
+    server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    node.redis.as_ref().unwrap().listening(listening).await;
+
+    until("it is forgotten", || node.registry.memory.len(node.clock.now_ms()) == 0).await;
+}
