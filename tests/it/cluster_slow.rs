@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::support::{
     Balancer, GoNode, Herd, Kind, Link, Node, PATIENCE, Php, Proxy, Redis, Scene, Sentinels, Told,
-    Verdict, Worker, alone, free_port, judge_behind_a_proxy, topics, until,
+    Verdict, Worker, free_port, judge_behind_a_proxy, topics, until,
 };
 
 const AFTERWARDS: Duration = Duration::from_secs(2);
