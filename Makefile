@@ -81,7 +81,7 @@ faults: setup ## The tests of bad input, of peers that stall or vanish, of every
 	cargo test --features faults --test it -- --show-output \
 		deadlines:: frames:: garbage:: keepalive:: shutdown:: slow:: cluster_faults:: cluster_gaps:: \
 		cluster_slow::
-	cargo test --lib -- redis::tests
+	cargo test --lib -- redis::tests registry::tests
 
 .PHONY: fuzz
 fuzz: ## The property tests of everything that reads input, each with 100,000 cases
@@ -91,6 +91,11 @@ fuzz: ## The property tests of everything that reads input, each with 100,000 ca
 bench: ## Measure what this machine carries, some five minutes; target/bench.html and bench.json
 	cargo build --release
 	$(target)/release/wavelog_worker bench all --rounds 5 --json --report $(target)/bench.html >$(target)/bench.json
+
+.PHONY: bench-cluster
+bench-cluster: ## Measure what a cluster costs Redis and its nodes, two minutes; needs redis-server
+	cargo build --release --bin wavelog_worker --example cluster
+	$(target)/release/examples/cluster
 
 # Sockets and publishes over a long time must leave nothing behind. What grows in the first rounds,
 # such as lists that have as much room as they need, is far below the bound.

@@ -6,12 +6,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use socket2::{Domain, Socket as RawSocket, Type};
 
 use crate::support::{
-    BALANCERS, Balancer, CLOSE, Http, Kind, Node, Socket, Worker, program, upgrade_request,
+    BALANCERS, Balancer, CLOSE, Http, Kind, Node, Redis, SECRET, Socket, Worker, program, until,
+    upgrade_request,
 };
 
 /// A worker with an open topic `a`, which believes nobody but the proxy itself about addresses.
@@ -113,6 +115,59 @@ fn browsers_of_a_node_that_ends_are_told_so_and_find_another_at_once() {
             (frame.opcode == CLOSE && frame.payload.starts_with(&[3, 233])).then_some(())
         });
         assert_eq!(told.count() as u64, first, "{kind:?}");
+    }
+}
+
+#[test]
+fn without_redis_every_proxy_still_lets_browsers_and_php_in() {
+    for kind in BALANCERS {
+        let redis = Redis::absent(&[]);
+        let nodes = ["one", "other"].map(|name| Worker::apart(&redis.url(), name, ""));
+        for node in &nodes {
+            node.register_open("a");
+            assert_eq!(node.readiness().status, 503);
+        }
+        let balancer = Balancer::start(kind, &nodes.each_ref().map(Node::from));
+
+        // Long enough for every proxy to notice that no node is ready: each asks once a second.
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(4) {
+            subscribe(&balancer);
+            let publish = nodes[0].publish_request("a", "1");
+            let answer = Http::connect(balancer.php).ask(&publish);
+            assert_eq!((kind, answer.brief()), (kind, (200, "")));
+        }
+    }
+}
+
+#[test]
+fn proxies_that_can_ask_send_new_browsers_to_nodes_that_have_redis() {
+    for kind in [Kind::Haproxy, Kind::Caddy] {
+        let redis = Redis::start();
+        let with = Worker::node(&redis.url(), "with", "");
+        // On an address of its own, with the same port: Caddy asks all nodes at one.
+        let without = Worker::from_config(
+            &format!(
+                "worker_secret: {SECRET}\nlog_format: json\nredis_url: \"{}\"\n\
+                 ws_bind: 127.0.6.2\nws_port: 0\ninternal_bind: 127.0.6.2\ninternal_port: {}\n",
+                Redis::absent(&[]).url(),
+                with.internal.port(),
+            ),
+            SECRET,
+        );
+        for node in [&with, &without] {
+            node.register_open("a");
+        }
+        let balancer = Balancer::start(kind, &[Node::from(&without), Node::from(&with)]);
+
+        // Once it has asked, nobody comes to the node without Redis any more.
+        let sockets = until("only one node to get browsers", || {
+            let before = without.status()["connected_sockets"].clone();
+            let sockets = [(); 6].map(|()| subscribe(&balancer));
+            (without.status()["connected_sockets"] == before).then_some(sockets)
+        });
+
+        assert_eq!(with.status()["connected_sockets"], sockets.len(), "{kind:?}");
     }
 }
 

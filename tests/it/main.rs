@@ -26,6 +26,7 @@ mod cluster_registry;
 mod cluster_roster;
 #[cfg(feature = "faults")]
 mod cluster_slow;
+mod compose;
 mod contract;
 mod deadlines;
 mod deploy;
