@@ -36,20 +36,18 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(500);
 
 /// `KEYS[1]`: the last number of this node. `ARGV`: channel of envelopes, milliseconds that the key
 /// lives, channel of beats, the beat (empty: none), its number, then number and text of each
-/// envelope.
+/// envelope. Writes first: where Redis refuses that, for it is out of memory or a replica, nothing
+/// was published, and nothing comes twice when it is sent again.
 const SEND: &str = r"
-local last = redis.call('GET', KEYS[1]) or '0'
-for i = 6, #ARGV, 2 do
-  if tonumber(ARGV[i]) > tonumber(last) then
-    redis.call('PUBLISH', ARGV[1], ARGV[i + 1])
-    last = ARGV[i]
-  end
-end
-if ARGV[4] ~= '' then
-  if tonumber(ARGV[5]) > tonumber(last) then last = ARGV[5] end
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
-end
+local before = redis.call('GET', KEYS[1]) or '0'
+local last = before
+if tonumber(ARGV[5]) > tonumber(last) then last = ARGV[5] end
+if #ARGV > 5 and tonumber(ARGV[#ARGV - 1]) > tonumber(last) then last = ARGV[#ARGV - 1] end
 redis.call('SET', KEYS[1], last, 'PX', ARGV[2])
+for i = 6, #ARGV, 2 do
+  if tonumber(ARGV[i]) > tonumber(before) then redis.call('PUBLISH', ARGV[1], ARGV[i + 1]) end
+end
+if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 return last
 ";
 
@@ -201,5 +199,44 @@ impl Publisher {
         let mut load: Cmd = ::redis::cmd("SCRIPT");
         load.arg("LOAD").arg(SEND);
         commands.query::<String>(&load).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::tests::server::Server;
+
+    /// Carries out the script with two envelopes and a beat that says `n`.
+    fn send(server: &Server, n: &str) -> String {
+        let envelopes = ["1", "one", "2", "two"];
+        let words = ["EVAL", SEND, "1", "sent", "events", "60000", "beats", "beat", n];
+        server.cli(&[&words[..], &envelopes[..]].concat())
+    }
+
+    fn published(server: &Server) -> usize {
+        let stats = server.cli(&["INFO", "commandstats"]);
+        let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_publish:calls="));
+        calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
+    }
+
+    #[test]
+    fn what_was_published_is_not_published_again() {
+        let server = Server::start(&[]);
+
+        assert_eq!(send(&server, "0"), "2\n");
+        assert_eq!(published(&server), 3);
+        assert_eq!(send(&server, "7"), "7\n");
+        assert_eq!(published(&server), 4, "only the beat");
+        assert_eq!(send(&server, "0"), "7\n");
+    }
+
+    #[test]
+    fn where_redis_does_not_write_nothing_is_published() {
+        let server = Server::start(&["--maxmemory", "1"]);
+
+        assert!(send(&server, "0").contains("OOM"));
+
+        assert_eq!(published(&server), 0);
     }
 }
