@@ -5,6 +5,7 @@
 //! and so can never go back to Redis. Start reading at [`Cluster::offer`], the way out, and
 //! `Cluster::hear`, the way in; `settle` has what follows from having been cut off.
 
+mod gaps;
 mod origins;
 mod publisher;
 mod queue;
@@ -15,16 +16,16 @@ mod watch;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+pub use self::gaps::{Gap, Gaps};
 use self::origins::Origins;
 use self::publisher::Publisher;
 use self::queue::{Item, Queue};
@@ -39,18 +40,6 @@ use crate::protocol::envelope::{self, Beat, Envelope, Number};
 use crate::protocol::message;
 use crate::redis::{Hear, LinkState, Redis};
 use crate::topic::Topic;
-
-/// Gaps that wait to be told. More at once are the same news.
-const GAPS: usize = 16;
-
-/// Browsers that may have missed something are to be told so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
-    /// The topic that it concerns; `None` is every topic.
-    pub topic: Option<Topic>,
-    /// Time over which they are to be told.
-    pub spread: Duration,
-}
 
 /// This node's part in the cluster.
 #[derive(Debug)]
@@ -81,7 +70,7 @@ pub struct Cluster {
     subscribers: AtomicI64,
     /// Whether the channel has more subscribers than there are nodes of ours.
     strangers: AtomicBool,
-    gaps: mpsc::Sender<Gap>,
+    gaps: Arc<Gaps>,
     told_gap: Mutex<Seldom>,
     told_drop: Mutex<Seldom>,
 }
@@ -103,7 +92,7 @@ struct Batch<'a> {
 
 impl Cluster {
     /// This node, which has neither sent nor heard anything. What browsers have to be told comes
-    /// out of the receiver.
+    /// out of the gaps.
     ///
     /// # Errors
     ///
@@ -113,8 +102,8 @@ impl Cluster {
         hub: Arc<Hub>,
         metrics: Arc<Metrics>,
         clock: Clock,
-    ) -> Result<(Arc<Self>, mpsc::Receiver<Gap>), getrandom::Error> {
-        let (gaps, told) = mpsc::channel(GAPS);
+    ) -> Result<(Arc<Self>, Arc<Gaps>), getrandom::Error> {
+        let gaps = Arc::new(Gaps::new(config.resync_spread));
         let (id, boot) = (random_id()?, random_id()?);
         let prefix = &config.prefix;
         let names = Names {
@@ -145,11 +134,11 @@ impl Cluster {
             roster: Mutex::default(),
             subscribers: AtomicI64::new(-1),
             strangers: AtomicBool::new(false),
-            gaps,
+            gaps: Arc::clone(&gaps),
             told_gap: Mutex::default(),
             told_drop: Mutex::default(),
         };
-        Ok((Arc::new(cluster), told))
+        Ok((Arc::new(cluster), gaps))
     }
 
     /// What is to be listened to, and what is done with what is heard.
@@ -285,7 +274,7 @@ impl Cluster {
         if self.hub.publish_now(topic, frame) == Err(Busy) {
             // To wait for room would hold up every other topic.
             self.metrics.envelopes_missed.inc();
-            self.gap("the topic's outbox is full", Some(Topic::new(topic)));
+            self.gap("the topic's outbox is full", Gap::Of(Topic::new(topic)));
         }
     }
 
@@ -308,22 +297,18 @@ impl Cluster {
     /// `count` envelopes of other nodes are missing.
     fn missed(&self, count: u64) {
         self.metrics.envelopes_missed.add(count);
-        self.gap("envelopes of another node are missing", None);
+        self.gap("envelopes of another node are missing", Gap::All);
     }
 
     /// Browsers may have missed something.
-    fn gap(&self, reason: &'static str, topic: Option<Topic>) {
+    fn gap(&self, reason: &'static str, gap: Gap) {
         self.metrics.gaps.inc();
         let resync = self.config.on_gap == OnGap::Resync;
         if self.told_gap.lock().now() {
             warn!(reason, resync, "browsers may have missed events of other nodes");
         }
         if resync {
-            let spread = self.config.resync_spread;
-            // If it is full, as many are on their way already.
-            if self.gaps.try_send(Gap { topic, spread }).is_err() {
-                let _ = self.gaps.try_send(Gap { topic: None, spread });
-            }
+            self.gaps.add(gap);
         }
     }
 

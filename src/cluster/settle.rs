@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::roster::DEAD_AFTER_MS;
-use super::{Cluster, HashMap};
+use super::{Cluster, Gap, HashMap};
 use crate::redis::{Commands, Listening, Redis, RedisError};
 
 /// Time for the questions to Redis, before they are asked again.
@@ -81,7 +81,10 @@ impl Cluster {
             if missed > 0 {
                 self.missed(missed);
             } else if was_deaf && self.may_have_gone_by(&standing, since_ms, now_ms) {
-                self.gap("this node was cut off, and a Go node may have published meanwhile", None);
+                self.gap(
+                    "this node was cut off, and a Go node may have published meanwhile",
+                    Gap::All,
+                );
             }
             return;
         }
