@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -95,6 +96,9 @@ impl Member {
                 tokio::join!(self.redis.listening(0), self.registry.reached())
             }) => {}
             () = failed => {}
+        }
+        if self.redis.listening(0).now_or_never().is_none() {
+            self.cluster.begins_deaf();
         }
     }
 

@@ -11,6 +11,8 @@ mod publisher;
 mod queue;
 mod roster;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::HashMap;
@@ -68,6 +70,12 @@ pub struct Cluster {
     roster: Mutex<Roster>,
     /// Subscribers of the channel as last counted; -1 while nobody answers.
     subscribers: AtomicI64,
+    /// The same, but not forgotten while nobody answers, nor counted on a new connection at once.
+    listeners: AtomicI64,
+    /// Whether browsers were let in before this node listened.
+    deaf_start: AtomicBool,
+    /// Whether this node is about to leave.
+    leaving: AtomicBool,
     /// Whether the channel has more subscribers than there are nodes of ours.
     strangers: AtomicBool,
     gaps: Arc<Gaps>,
@@ -133,6 +141,9 @@ impl Cluster {
             heard_ms: AtomicU64::new(0),
             roster: Mutex::default(),
             subscribers: AtomicI64::new(-1),
+            listeners: AtomicI64::new(0),
+            deaf_start: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             strangers: AtomicBool::new(false),
             gaps: Arc::clone(&gaps),
             told_gap: Mutex::default(),
@@ -163,6 +174,12 @@ impl Cluster {
         tasks.spawn(Arc::clone(self).watch(Arc::clone(redis), end.clone()));
     }
 
+    /// Browsers are let in though this node does not listen yet. Unless this is called, they come
+    /// when it does, and have missed nothing.
+    pub fn begins_deaf(&self) {
+        self.deaf_start.store(true, Ordering::Relaxed);
+    }
+
     /// Sends an event to the other nodes, some time: never waits. `payload` is a JSON value.
     pub fn offer(&self, topic: &str, payload: &str) {
         let text = envelope::begin(&self.id, topic, payload);
@@ -174,6 +191,7 @@ impl Cluster {
     /// Waits until everything offered so far was sent, at most until `deadline`, and leaves the
     /// roster.
     pub async fn leave(&self, redis: &Redis, deadline: Instant) {
+        self.leaving.store(true, Ordering::Relaxed);
         loop {
             let was_sent = self.was_sent.notified();
             let is_idle = {
@@ -331,6 +349,15 @@ impl Cluster {
         let gone = self.queue.lock().trim(now_ms);
         self.dropped(gone);
         self.origins.lock().tidy(now_ms);
+    }
+
+    /// How many listened to the channel while the connection lasted.
+    fn listeners(&self) -> i64 {
+        self.listeners.load(Ordering::Relaxed)
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     fn boot(&self) -> &str {

@@ -95,6 +95,11 @@ impl Origins {
         self.settling = true;
     }
 
+    #[cfg(test)]
+    pub fn is_settling(&self) -> bool {
+        self.settling
+    }
+
     /// The names of all nodes that were heard of.
     pub fn ids(&self) -> Vec<String> {
         self.known.keys().map(|id| id.to_string()).collect()

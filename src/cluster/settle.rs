@@ -42,7 +42,8 @@ impl Cluster {
                 listening = redis.listening(generation) => listening,
             };
             let since_ms = self.heard_ms.load(Ordering::Relaxed);
-            was_deaf |= generation > 0 || self.hub.audience().sockets > 0;
+            let began_deaf = self.deaf_start.load(Ordering::Relaxed);
+            was_deaf |= generation > 0 || (began_deaf && self.hub.audience().sockets > 0);
             generation = listening.generation;
             self.origins.lock().unsettle();
             tokio::select! {
