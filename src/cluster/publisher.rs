@@ -34,8 +34,11 @@ const SENT_TTL_MS: u64 = 60 * 60 * 1000;
 /// Pause after Redis refused a batch for a reason of its own, such as being out of memory.
 const REFUSED_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long after an outage other nodes are waited for. They try to connect at most 5 s apart.
-const GATHERING: Duration = Duration::from_secs(6);
+/// How long after an outage other nodes are waited for. They try to connect at most 2 s apart.
+const GATHERING: Duration = Duration::from_secs(3);
+
+/// How long a node may be on its way to its first connection without others being it as well.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Time between two looks at whether they are there.
 const GATHERING_LOOK: Duration = Duration::from_millis(50);
@@ -83,12 +86,16 @@ impl Publisher {
     pub(super) async fn run(mut self, end: CancellationToken) {
         let mut generation = 0;
         let mut listeners = 0; // So many listened when the last connection was lost.
+        let started = Instant::now();
         loop {
             let commands = tokio::select! {
                 () = end.cancelled() => return,
                 () = self.keep_in_bounds() => return,
                 commands = self.redis.newer_commands(generation) => commands,
             };
+            if generation == 0 && started.elapsed() > SOON {
+                listeners = i64::MAX; // Redis was not there: who else waits for it is not known.
+            }
             generation = commands.generation();
             (self.plainly, self.said) = (false, false);
             let redis = Arc::clone(&self.redis);
