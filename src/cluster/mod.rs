@@ -66,8 +66,6 @@ pub struct Cluster {
     /// The highest number of this node that came back from Redis: so far everything was published.
     echoed: AtomicU64,
     origins: Mutex<Origins>,
-    /// When anything last came from Redis, in milliseconds of the clock.
-    heard_ms: AtomicU64,
     roster: Mutex<Roster>,
     /// Subscribers of the channel as last counted; -1 while nobody answers.
     subscribers: AtomicI64,
@@ -139,7 +137,6 @@ impl Cluster {
             was_sent: Notify::new(),
             echoed: AtomicU64::new(0),
             origins: Mutex::new(origins),
-            heard_ms: AtomicU64::new(0),
             roster: Mutex::default(),
             subscribers: AtomicI64::new(-1),
             listeners: AtomicI64::new(0),
@@ -211,6 +208,11 @@ impl Cluster {
             leave.arg(&self.names.nodes).arg(&self.id);
             let _ = timeout_at(deadline, commands.query::<u64>(&leave)).await; // It fades otherwise.
         }
+        let unsent = self.queue.lock().len();
+        if unsent > 0 {
+            self.metrics.envelopes_dropped.add(unsent as u64);
+            warn!(unsent, "events for other nodes are lost: this node ends while Redis is away");
+        }
     }
 
     /// What the other nodes know this one by.
@@ -227,7 +229,6 @@ impl Cluster {
     fn hear(&self, message: &[u8]) {
         self.metrics.envelopes_received.inc();
         let now_ms = self.clock.now_ms();
-        self.heard_ms.store(now_ms, Ordering::Relaxed);
         let Some(peek) = envelope::peek(message) else {
             return self.hear_odd(message, now_ms);
         };
@@ -299,7 +300,6 @@ impl Cluster {
 
     fn hear_beat(&self, message: &[u8]) {
         let now_ms = self.clock.now_ms();
-        self.heard_ms.store(now_ms, Ordering::Relaxed);
         let Ok(Beat { origin_id, boot, n }) = serde_json::from_slice::<Beat<'_>>(message) else {
             self.metrics.envelopes_skipped.inc();
             return;

@@ -137,6 +137,13 @@ impl Origins {
         missed
     }
 
+    /// Meets a node that was dead before this one started: nobody here has missed anything of it.
+    pub fn meet_the_dead(&mut self, id: &str, n: u64, now_ms: u64) {
+        if !self.known.contains_key(id) {
+            self.insert(id, "", n, None, now_ms);
+        }
+    }
+
     /// Forgets nodes that have been gone for a day.
     pub fn tidy(&mut self, now_ms: u64) {
         self.known.retain(|_, origin| now_ms.saturating_sub(origin.heard_ms) < REMEMBERED_MS);
@@ -280,6 +287,17 @@ mod tests {
 
             assert_eq!(origins.settle(&[("a".to_owned(), 5)], was_deaf, 0), missed);
         }
+    }
+
+    #[test]
+    fn a_node_that_was_dead_before_this_one_started_was_not_missed() {
+        let mut origins = Origins::default();
+        origins.unsettle();
+
+        origins.meet_the_dead("dead", 7, 0);
+
+        let sent = [("dead".to_owned(), 7), ("alive".to_owned(), 2)];
+        assert_eq!(origins.settle(&sent, true, 0), 2);
     }
 
     #[test]

@@ -102,6 +102,11 @@ impl Queue {
         self.items.is_empty()
     }
 
+    /// Envelopes that wait.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -90,7 +90,8 @@ struct Known {
 
 impl Roster {
     /// Takes what the hash holds: id and text of each. Returns the ids whose entries are to be
-    /// removed: dead for 15 minutes, or dead while a living node has the same name, or unreadable.
+    /// removed: dead for 15 minutes, or dead while a living node has the same name. What cannot be
+    /// read is left alone: it may be of a version to come.
     pub fn read(
         &mut self,
         hash: Vec<(String, String)>,
@@ -102,7 +103,6 @@ impl Roster {
         let mut gone = Vec::new();
         for (id, text) in hash {
             let Ok(entry) = serde_json::from_str::<Entry>(&text) else {
-                gone.push(id);
                 continue;
             };
             let changed_ms = match self.nodes.get(&id) {
@@ -217,7 +217,7 @@ mod tests {
         let mut gone = roster.read(hash, wall(0), 5);
 
         gone.sort();
-        assert_eq!(gone, ["broken", "long dead", "old"]);
+        assert_eq!(gone, ["long dead", "old"]);
         assert_eq!(roster.nodes(5).count(), 2);
     }
 

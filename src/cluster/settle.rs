@@ -4,23 +4,27 @@
 //! until everything that was sent before that answer has been heard. What is missing then was
 //! missed. Go nodes number nothing: if one may have published meanwhile, that counts as missed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::roster::DEAD_AFTER_MS;
 use super::{Cluster, Gap, HashMap};
-use crate::redis::{Commands, Listening, Redis, RedisError};
+use crate::redis::{Commands, LinkState, Listening, Redis, RedisError};
 
 /// Time for the questions to Redis, before they are asked again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Time in which the servers of a Redis Cluster pass envelopes on.
 const PASSING_ON: Duration = Duration::from_secs(1);
+
+/// Time between two looks whether this node still listens.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the others stand.
 struct Standing {
@@ -36,12 +40,17 @@ impl Cluster {
         let mut generation = 0;
         // Whether browsers were served by a node that did not listen.
         let mut was_deaf = false;
+        let mut since_ms = 0; // About when this node last listened.
         loop {
-            let listening = tokio::select! {
-                () = end.cancelled() => return,
-                listening = redis.listening(generation) => listening,
+            let listening = loop {
+                tokio::select! {
+                    () = end.cancelled() => return,
+                    listening = redis.listening(generation) => break listening,
+                    () = sleep(LOOK) => if redis.state() == LinkState::Up {
+                        since_ms = self.clock.now_ms();
+                    },
+                }
             };
-            let since_ms = self.heard_ms.load(Ordering::Relaxed);
             let began_deaf = self.deaf_start.load(Ordering::Relaxed);
             was_deaf |= generation > 0 || (began_deaf && self.hub.audience().sockets > 0);
             generation = listening.generation;
@@ -66,28 +75,45 @@ impl Cluster {
                     Standing { sent: Vec::new(), nodes: HashMap::new() }
                 }
                 Ok(Err(_)) | Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             };
             if commands.is_cluster() {
                 // What other servers of a Redis Cluster pass on may come a little later.
-                tokio::time::sleep(PASSING_ON).await;
+                sleep(PASSING_ON).await;
             }
             if !redis.heard_all(listening).await {
                 std::future::pending::<()>().await; // Another one listens soon.
             }
             let now_ms = self.clock.now_ms();
+            self.meet_the_dead(&standing, now_ms);
             let missed = self.origins.lock().settle(&standing.sent, was_deaf, now_ms);
             if missed > 0 {
                 self.missed(missed);
-            } else if was_deaf && self.may_have_gone_by(&standing, since_ms, now_ms) {
+            } else if was_deaf && self.may_have_gone_by(since_ms, now_ms) {
                 self.gap(
                     "this node was cut off, and a Go node may have published meanwhile",
                     Gap::All,
                 );
             }
             return;
+        }
+    }
+
+    /// Nodes that were dead before this one started have published nothing since.
+    fn meet_the_dead(&self, standing: &Standing, now_ms: u64) {
+        let hash = standing.nodes.clone().into_iter().collect();
+        let mut roster = self.roster.lock();
+        roster.read(hash, jiff::Timestamp::now(), now_ms);
+        let dead: HashSet<_> = roster
+            .nodes(now_ms)
+            .filter(|(.., age_ms)| *age_ms > now_ms + DEAD_AFTER_MS)
+            .map(|(id, ..)| id)
+            .collect();
+        let mut origins = self.origins.lock();
+        for (id, n) in standing.sent.iter().filter(|(id, _)| dead.contains(id.as_str())) {
+            origins.meet_the_dead(id, *n, now_ms);
         }
     }
 
@@ -115,14 +141,11 @@ impl Cluster {
 
     /// Whether a Go node may have published since `since_ms`: one was heard lately, is in the
     /// roster, or seemed to listen before this node was cut off.
-    fn may_have_gone_by(&self, standing: &Standing, since_ms: u64, now_ms: u64) -> bool {
+    fn may_have_gone_by(&self, since_ms: u64, now_ms: u64) -> bool {
         let deaf_ms = now_ms.saturating_sub(since_ms);
         let within_ms = deaf_ms + DEAD_AFTER_MS;
-        let hash = standing.nodes.clone().into_iter().collect();
-        let mut roster = self.roster.lock();
-        roster.read(hash, jiff::Timestamp::now(), now_ms);
         self.strangers.load(Ordering::Relaxed)
-            || roster.has_go(within_ms, now_ms)
+            || self.roster.lock().has_go(within_ms, now_ms)
             || self.origins.lock().heard_go(now_ms)
     }
 }
