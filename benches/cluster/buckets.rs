@@ -27,6 +27,7 @@ pub fn table(fanout: &Fanout) -> String {
     text += "| topics on a node |";
     for channels in CHANNELS {
         let _ = match channels {
+            Some(1) => write!(text, " one channel |"),
             Some(channels) => write!(text, " {channels} channels |"),
             None => write!(text, " one for each topic |"),
         };
