@@ -239,6 +239,8 @@ fn redis_takes_seconds_to_load_its_data() {
     redis.kill_for_a_slow_load();
     let begin = Instant::now();
     redis.restart();
+    // It takes a connection and refuses every command.
+    scene.nodes.iter().for_each(Worker::wait_until_alone);
     scene.heal();
     let loaded = begin.elapsed();
     scene.go_on_for(A_WHILE);
