@@ -352,9 +352,13 @@ impl Cluster {
         self.origins.lock().tidy(now_ms);
     }
 
-    /// How many listened to the channel while the connection lasted.
+    /// How many listened to the channel while the connection lasted, as far as is known: so many
+    /// were counted, or said something.
     fn listeners(&self) -> i64 {
-        self.listeners.load(Ordering::Relaxed)
+        let now_ms = self.clock.now_ms();
+        let others = self.origins.lock().heard_within(roster::DEAD_AFTER_MS, now_ms);
+        let heard = i64::try_from(others).map_or(i64::MAX, |others| others + 1); // And this one.
+        self.listeners.load(Ordering::Relaxed).max(heard)
     }
 
     fn is_leaving(&self) -> bool {

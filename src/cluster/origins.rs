@@ -84,6 +84,14 @@ impl Origins {
         self.unnumbered_ms = Some(now_ms);
     }
 
+    /// How many nodes said something within the last `within_ms`.
+    pub fn heard_within(&self, within_ms: u64, now_ms: u64) -> usize {
+        let is_there = |origin: &&Origin| {
+            !origin.boot.is_empty() && now_ms.saturating_sub(origin.heard_ms) <= within_ms
+        };
+        self.known.values().filter(is_there).count()
+    }
+
     /// Whether an envelope without a number came not long ago.
     pub fn heard_go(&self, now_ms: u64) -> bool {
         self.unnumbered_ms.is_some_and(|at| now_ms.saturating_sub(at) < GO_LINGERS_MS)
@@ -308,6 +316,17 @@ mod tests {
 
         assert_eq!(origins.settle(&[("a".to_owned(), 0)], true, 0), 0);
         assert_eq!(origins.beat("a", number(6), 0), 1);
+    }
+
+    #[test]
+    fn who_said_something_lately_is_counted() {
+        let mut origins = listening(5);
+
+        assert_eq!(origins.heard_within(100, 50), 0, "known from Redis alone");
+        origins.beat("a", number(5), 10);
+        origins.hear("b", number(1), 60);
+        assert_eq!(origins.heard_within(100, 110), 2);
+        assert_eq!(origins.heard_within(100, 111), 1);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
     ProtocolVersion, RedisConnectionInfo, TlsCertificates, TlsMode, Value, cmd,
 };
+use tokio::sync::Notify;
 use tokio::time::{Duration, sleep, timeout};
 
 use super::error::{RedisError, not_connected};
@@ -40,6 +41,8 @@ pub enum Purpose {
 #[derive(Debug)]
 pub struct Connector {
     config: RedisConfig,
+    /// Told when a connection has been put into service.
+    pub made: Notify,
 }
 
 impl Connector {
@@ -49,7 +52,7 @@ impl Connector {
             // An error says that there is one already, which is as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        Self { config }
+        Self { config, made: Notify::new() }
     }
 
     /// A connection that answers and serves us; or why there is none, without any secret. What

@@ -107,6 +107,7 @@ impl Keeper {
             let line = Arc::new(line);
             let began = Instant::now();
             self.put(&line);
+            self.connector.made.notify_waiters();
 
             let End { why, next: other } = self.mind(&line).await;
 
@@ -127,7 +128,11 @@ impl Keeper {
     /// The first attempt that is good. `pace` says when one may begin.
     async fn open(&self, pace: &mut Pace) -> Line {
         loop {
-            pace.turn().await;
+            tokio::select! {
+                () = pace.turn() => {}
+                // The other connection was made: this one can be, too.
+                () = self.connector.made.notified() => pace.reset(),
+            }
             self.slot.send_modify(|slot| slot.attempts += 1);
             let attempt = timeout(ATTEMPT, self.connector.open(self.purpose, &self.channels)).await;
             match attempt.unwrap_or_else(|_| Err(SILENT.to_owned())) {

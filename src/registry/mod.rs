@@ -201,6 +201,11 @@ impl Registry {
         }
     }
 
+    /// Whether Redis can be asked now, or need not be.
+    pub fn is_reached(&self) -> bool {
+        self.shared.as_ref().is_none_or(|shared| shared.serving().is_some())
+    }
+
     /// Returns when Redis can be asked. At once for a node that is alone. Cancel-safe.
     pub async fn reached(&self) {
         if let Some(shared) = &self.shared {
