@@ -82,7 +82,7 @@ impl Shared {
         };
         let now_ms = self.clock.now_ms();
         // The memory has the answer, or something newer.
-        match (self.memory.recall(topic, now_ms, Some(self.fresh_ms())), answer) {
+        match (self.memory.recall(topic, now_ms, self.fresh_ms()), answer) {
             (Recall::Known(meta), _) => Lookup::Known(meta),
             (Recall::Removed, _) => Lookup::Unknown,
             (Recall::Stale(_) | Recall::Nothing, Answer::Nothing) => {

@@ -45,6 +45,7 @@ impl Shared {
     /// Makes a connection ready: after this, questions are put on it.
     pub(super) async fn greet(&self, commands: &Commands, past: &mut Past) -> Result<(), Ended> {
         self.greeted.store(0, Ordering::Release);
+        self.connected_ms.store(self.clock.now_ms(), Ordering::Relaxed);
         self.memory.unsend_writes();
         self.compare_clocks(commands, TIMES).await?;
         self.load_scripts(commands).await?;

@@ -15,7 +15,7 @@ use hashlink::LinkedHashMap;
 use parking_lot::Mutex;
 
 use super::TopicMeta;
-use super::writes::{Removed, Writes};
+use super::writes::{Had, Removed, Writes};
 use crate::clock::millis;
 use crate::config::RegistryConfig;
 use crate::topic::Topic;
@@ -101,21 +101,14 @@ impl Memory {
         let mut shard = self.shard(topic).lock();
         self.clear(&mut shard.topics, now_ms, CLEARED_PER_CALL);
         let entry = Entry { ends_ms, confirmed_ms: 0, since_secs: 0, meta, is_ours: true };
-        let known_until_ms = if let Some(known) = shard.topics.get_mut(topic) {
-            let before = *known;
-            // What Redis said before says nothing of this registration, but that it is there.
-            *known = Entry { confirmed_ms: before.confirmed_ms, ..entry };
-            known.since_secs = before.since_secs;
-            shard.topics.to_back(topic);
-            Some(if before.confirmed_ms == 0 { 0 } else { before.ends_ms })
-        } else {
+        let before = shard.topics.to_back(topic).map(|known| std::mem::replace(known, entry));
+        if before.is_none() {
             shard.topics.insert(topic.into(), entry);
-            None
-        };
-        if self.is_shared {
-            shard.writes.put(topic, meta, ends_ms, now_ms, known_until_ms.unwrap_or(0));
         }
-        known_until_ms.is_none()
+        if self.is_shared {
+            shard.note_registration(topic, before, entry, now_ms);
+        }
+        before.is_none()
     }
 
     /// Forgets `topic`; whether it was registered does not matter.
@@ -127,20 +120,29 @@ impl Memory {
         }
     }
 
-    /// What is known of `topic`. With `fresh_ms` it has to be confirmed less than so long ago, or
-    /// to wait to be written.
-    pub(super) fn recall(&self, topic: &str, now_ms: u64, fresh_ms: Option<u64>) -> Recall {
+    /// What is remembered of `topic`, confirmed or not.
+    pub(super) fn get(&self, topic: &str, now_ms: u64) -> Option<TopicMeta> {
+        let mut shard = self.shard(topic).lock();
+        self.clear(&mut shard.topics, now_ms, CLEARED_PER_CALL);
+        let entry = shard.topics.get(topic)?;
+        (now_ms < entry.ends_ms || topic == Topic::STATUS).then_some(entry.meta)
+    }
+
+    /// What is known of `topic`: confirmed less than `fresh_ms` ago, or waiting to be written.
+    pub(super) fn recall(&self, topic: &str, now_ms: u64, fresh_ms: u64) -> Recall {
         let mut shard = self.shard(topic).lock();
         self.clear(&mut shard.topics, now_ms, CLEARED_PER_CALL);
         match shard.topics.get(topic) {
             Some(entry) if now_ms < entry.ends_ms || topic == Topic::STATUS => {
-                let is_fresh = fresh_ms.is_none_or(|fresh_ms| {
-                    entry.confirmed_ms != 0 && now_ms < entry.confirmed_ms.saturating_add(fresh_ms)
-                        || shard.writes.contains(topic)
-                });
-                if is_fresh { Recall::Known(entry.meta) } else { Recall::Stale(entry.meta) }
+                let is_confirmed =
+                    entry.confirmed_ms != 0 && now_ms < entry.confirmed_ms.saturating_add(fresh_ms);
+                if is_confirmed || shard.writes.contains(topic) {
+                    Recall::Known(entry.meta)
+                } else {
+                    Recall::Stale(entry.meta)
+                }
             }
-            _ if self.is_shared && shard.writes.contains(topic) => Recall::Removed,
+            _ if shard.writes.contains(topic) => Recall::Removed,
             _ => Recall::Nothing,
         }
     }
@@ -230,6 +232,22 @@ impl Memory {
     }
 }
 
+impl Shard {
+    /// A registration is to be written. What Redis said before says nothing of it, but that the
+    /// topic is there.
+    fn note_registration(&mut self, topic: &str, before: Option<Entry>, entry: Entry, now_ms: u64) {
+        let mut had = Had::default();
+        if let (Some(before), Some(known)) = (before, self.topics.get_mut(topic)) {
+            known.confirmed_ms = before.confirmed_ms;
+            known.since_secs = before.since_secs;
+            if before.confirmed_ms != 0 {
+                had = Had { from_ms: before.confirmed_ms, until_ms: before.ends_ms };
+            }
+        }
+        self.writes.put(topic, entry.meta, entry.ends_ms, now_ms, had);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -256,8 +274,8 @@ mod tests {
         memory.register("a", OPEN, 0);
         memory.register("a", CLOSED, 50);
 
-        assert_eq!(memory.recall("a", 149, None), Recall::Known(CLOSED));
-        assert_eq!(memory.recall("a", 150, None), Recall::Nothing);
+        assert_eq!(memory.get("a", 149), Some(CLOSED));
+        assert_eq!(memory.get("a", 150), None);
         assert_eq!(memory.len(150), 0);
     }
 
@@ -269,7 +287,7 @@ mod tests {
         memory.unregister("a", 1);
         memory.unregister("never there", 1);
 
-        assert_eq!(memory.recall("a", 1, None), Recall::Nothing);
+        assert_eq!(memory.get("a", 1), None);
         assert_eq!(memory.len(1), 0);
     }
 
@@ -278,10 +296,10 @@ mod tests {
         let memory = memory(100);
         memory.register(Topic::STATUS, CLOSED, 0);
 
-        assert_eq!(memory.recall(Topic::STATUS, 100_000, None), Recall::Known(CLOSED));
+        assert_eq!(memory.get(Topic::STATUS, 100_000), Some(CLOSED));
         assert_eq!(memory.names(200_000), [Topic::STATUS]);
         memory.unregister(Topic::STATUS, 200_000);
-        assert_eq!(memory.recall(Topic::STATUS, 200_001, None), Recall::Nothing);
+        assert_eq!(memory.get(Topic::STATUS, 200_001), None);
     }
 
     #[test]
@@ -332,7 +350,7 @@ mod tests {
             memory.register(&format!("topic.{n}"), OPEN, 0);
         }
 
-        assert_eq!(memory.recall("topic.99999", 100, None), Recall::Nothing);
+        assert_eq!(memory.get("topic.99999", 100), None);
         assert!(memory.names(100).is_empty());
     }
 
@@ -343,6 +361,6 @@ mod tests {
         memory.register("a", OPEN, 0);
         memory.unregister("b", 0);
 
-        assert!(memory.take_writes(10, 0).is_empty());
+        assert_eq!(memory.writes(), 0);
     }
 }

@@ -141,12 +141,9 @@ impl Registry {
     /// what still waits to be written, and everything while Redis is away.
     pub fn lookup(&self, topic: &str, now_ms: u64) -> Lookup {
         let Some(shared) = &self.shared else {
-            return match self.memory.recall(topic, now_ms, None) {
-                Recall::Known(meta) | Recall::Stale(meta) => Lookup::Known(meta),
-                Recall::Removed | Recall::Nothing => Lookup::Unknown,
-            };
+            return self.memory.get(topic, now_ms).map_or(Lookup::Unknown, Lookup::Known);
         };
-        match self.memory.recall(topic, now_ms, Some(shared.fresh_ms())) {
+        match self.memory.recall(topic, now_ms, shared.fresh_ms()) {
             Recall::Known(meta) => Lookup::Known(meta),
             Recall::Removed => Lookup::Unknown,
             // The node's own topic is known here, or nowhere.
@@ -170,10 +167,7 @@ impl Registry {
     /// What this node remembers of `topic`, confirmed or not: for who was told a moment ago that
     /// it is registered, and must not be asked to wait again.
     pub fn recall(&self, topic: &str, now_ms: u64) -> Option<TopicMeta> {
-        match self.memory.recall(topic, now_ms, None) {
-            Recall::Known(meta) | Recall::Stale(meta) => Some(meta),
-            Recall::Removed | Recall::Nothing => None,
-        }
+        self.memory.get(topic, now_ms)
     }
 
     /// How many topics are registered, as far as is known: here at once, elsewhere soon. Just

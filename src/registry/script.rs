@@ -33,7 +33,11 @@ impl Script {
 }
 
 /// Writes a topic. Keys: the topic, when it was unregistered. Arguments: value, TTL in ms, when it
-/// was registered, on which condition, channel, message, the whole TTL, now.
+/// was registered, on which condition, channel, message, the whole TTL, now, since when Redis had
+/// it.
+///
+/// A topic that was there and is not was unregistered. If a node of ours says when, and that was
+/// before this registration, then that is not undone by it.
 ///
 /// A registration that Redis has counts as later only if it is by more than a second: less can be
 /// the error of what the times were computed from. An unregistration from the future is none: the
@@ -44,7 +48,7 @@ pub(super) static PUT: LazyLock<Script> = LazyLock::new(|| {
 local gone = tonumber(redis.pcall('GET', KEYS[2]) or 0) or 0
 if gone > tonumber(ARGV[3]) and gone <= tonumber(ARGV[8]) + 5000 then return 'gone' end
 local old = redis.pcall('GET', KEYS[1])
-if ARGV[4] == 'xx' and not old then return 'gone' end
+if ARGV[4] == 'xx' and not old and gone <= tonumber(ARGV[9]) then return 'gone' end
 if ARGV[4] == 'nx' and old then return 'outdone' end
 local left = redis.call('PTTL', KEYS[1])
 if left > tonumber(ARGV[2]) + 1000 and left <= tonumber(ARGV[7]) then return 'outdone' end
@@ -105,14 +109,14 @@ pub(super) fn scripted(sending: &Sending, names: &Names, moment: Moment) -> Cmd 
     command.arg(&script.hash).arg(2).arg(names.topic(topic)).arg(names.gone(topic));
     match sending.what {
         What::Put { meta, ends_ms, condition } => {
-            let condition = match condition {
-                Condition::Always => "",
-                Condition::IfThere => "xx",
-                Condition::IfAbsent => "nx",
+            let (condition, since) = match condition {
+                Condition::Always => ("", 0),
+                Condition::IfThere { since_ms } => ("xx", moment.at_redis(since_ms)),
+                Condition::IfAbsent => ("nx", 0),
             };
             command.arg(value::write(meta)).arg(left_ms(ends_ms, moment)).arg(at).arg(condition);
             command.arg(&names.changes).arg(value::write_change(topic, Change::Put(meta), at));
-            command.arg(moment.ttl_ms).arg(now);
+            command.arg(moment.ttl_ms).arg(now).arg(since);
         }
         What::Remove => {
             let left_ms = left_ms(sending.at_ms.saturating_add(moment.ttl_ms), moment);
@@ -142,7 +146,7 @@ pub(super) fn plain(sending: &Sending, names: &Names, moment: Moment) -> Cmd {
             command.arg(key).arg(value::write(meta)).arg("PX").arg(left_ms(ends_ms, moment));
             match condition {
                 Condition::Always => {}
-                Condition::IfThere => {
+                Condition::IfThere { .. } => {
                     command.arg("XX");
                 }
                 Condition::IfAbsent => {
@@ -162,7 +166,7 @@ pub(super) fn plain(sending: &Sending, names: &Names, moment: Moment) -> Cmd {
 /// What a plain command's answer means; `is_nil` if a condition was not met.
 pub(super) fn plain_outcome(what: What, is_nil: bool) -> Outcome {
     match what {
-        What::Put { condition: Condition::IfThere, .. } if is_nil => Outcome::Gone,
+        What::Put { condition: Condition::IfThere { .. }, .. } if is_nil => Outcome::Gone,
         What::Put { condition: Condition::IfAbsent, .. } if is_nil => Outcome::Outdone,
         What::Put { .. } | What::Remove => Outcome::Done,
     }

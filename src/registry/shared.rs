@@ -65,6 +65,8 @@ pub(super) struct Shared {
     way: OnceLock<(Arc<Redis>, Handle)>,
     /// The connection for commands that was greeted; before that, questions must wait.
     pub(super) greeted: AtomicU64,
+    /// When it began, in ms of the node's clock.
+    pub(super) connected_ms: AtomicU64,
     /// Told when a connection was greeted.
     pub(super) was_greeted: Notify,
     /// What Redis' clock is ahead of the node's, in ms.
@@ -119,6 +121,7 @@ impl Shared {
             pace,
             way: OnceLock::new(),
             greeted: AtomicU64::new(0),
+            connected_ms: AtomicU64::new(0),
             was_greeted: Notify::new(),
             // Until Redis is asked, this machine's idea of the time has to do.
             offset_ms: AtomicI64::new(super::greet::offset_by_system_clock(sharing.clock)),
@@ -203,7 +206,7 @@ impl Shared {
     /// What memory alone can say of `topic`, when Redis cannot be asked.
     pub(super) fn without_redis(&self, topic: &str, now_ms: u64) -> Lookup {
         use super::memory::Recall;
-        match self.memory.recall(topic, now_ms, None) {
+        match self.memory.recall(topic, now_ms, self.fresh_ms()) {
             Recall::Known(meta) | Recall::Stale(meta) => Lookup::Known(meta),
             Recall::Removed => Lookup::Unknown,
             Recall::Nothing if topic == Topic::STATUS => Lookup::Unknown,

@@ -2,6 +2,7 @@
 //!
 //! One pipeline is under way at a time, so the writes of one node are carried out in their order.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ::redis::{Pipeline, RedisResult, Value};
@@ -11,7 +12,7 @@ use tracing::warn;
 
 use super::script::{self, Moment};
 use super::shared::{Ended, Shared};
-use super::writes::{Outcome, Sending};
+use super::writes::{Now, Outcome, Sending};
 use crate::redis::{Commands, RedisError};
 
 /// Writes in one pipeline.
@@ -50,7 +51,9 @@ impl Shared {
     pub(super) async fn write_behind(&self, commands: &Commands) -> Ended {
         let mut manner = Manner::Scripts;
         loop {
-            let sendings = self.memory.take_writes(BATCH, self.clock.now_ms());
+            let connected_ms = self.connected_ms.load(Ordering::Relaxed);
+            let now = Now { ms: self.clock.now_ms(), connected_ms };
+            let sendings = self.memory.take_writes(BATCH, now);
             if sendings.is_empty() {
                 self.caught_up.notify_waiters();
                 self.written_behind.notified().await; // Cancel-safe: what waits is in memory.

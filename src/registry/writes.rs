@@ -14,8 +14,8 @@ use super::TopicMeta;
 use super::memory::{Memory, SHARDS, Shard};
 use crate::topic::Topic;
 
-/// Age of a write, in ms, from which on it is late: meanwhile somebody may have unregistered the
-/// topic at a node that leaves no trace of it (Go).
+/// Age of a write, in ms, from which on it is late, as one from before the connection always is:
+/// meanwhile somebody may have unregistered the topic at a node that leaves no trace of it (Go).
 const LATE_MS: u64 = 1000;
 
 /// Removals that are remembered in case a failover undoes them.
@@ -36,10 +36,18 @@ struct Write {
     what: What,
     /// When PHP asked for it.
     at_ms: u64,
-    /// Until when Redis has the topic, if nobody removes it there; 0 if that is not known.
-    known_until_ms: u64,
+    /// What Redis was known to have before.
+    had: Had,
     id: u64,
     is_sent: bool,
+}
+
+/// What Redis was known to have of a topic: from when, and until when if nobody removes it there.
+/// Both are 0 if nothing is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Had {
+    pub(super) from_ms: u64,
+    pub(super) until_ms: u64,
 }
 
 /// What is written.
@@ -63,8 +71,12 @@ pub(super) enum What {
 pub(super) enum Condition {
     /// None.
     Always,
-    /// Redis has it still: it had it before, and would have it now if nobody had removed it.
-    IfThere,
+    /// Redis has it still, as it had then, and would have now if nobody had removed it; or one of
+    /// ours removed it since, which was before this registration.
+    IfThere {
+        /// When it had it.
+        since_ms: u64,
+    },
     /// Redis does not have it.
     IfAbsent,
 }
@@ -76,6 +88,14 @@ pub(super) struct Sending {
     pub(super) what: What,
     pub(super) at_ms: u64,
     pub(super) id: u64,
+}
+
+/// A moment of sending.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    pub(super) ms: u64,
+    /// When the connection began.
+    pub(super) connected_ms: u64,
 }
 
 /// What became of a write.
@@ -118,30 +138,23 @@ impl Writes {
     }
 
     /// A registration is to be written.
-    pub(super) fn put(
-        &mut self,
-        topic: &str,
-        meta: TopicMeta,
-        ends_ms: u64,
-        at_ms: u64,
-        known_until_ms: u64,
-    ) {
+    pub(super) fn put(&mut self, topic: &str, meta: TopicMeta, ends_ms: u64, at_ms: u64, had: Had) {
         let what = What::Put { meta, ends_ms, condition: Condition::Always };
-        self.set(topic, what, at_ms, known_until_ms);
+        self.set(topic, what, at_ms, had);
     }
 
     /// What is known is to be written again, because Redis lost it.
     pub(super) fn restore(&mut self, topic: &str, what: What, at_ms: u64) {
         if let Some(write) = self.by_topic.get_mut(topic) {
-            write.known_until_ms = 0; // What waits is newer. Redis does not have it any more.
+            write.had = Had::default(); // What waits is newer.
         } else {
-            self.set(topic, what, at_ms, 0);
+            self.set(topic, what, at_ms, Had::default());
         }
     }
 
     /// An unregistration is to be written.
     pub(super) fn remove(&mut self, topic: &str, at_ms: u64) {
-        self.set(topic, What::Remove, at_ms, 0);
+        self.set(topic, What::Remove, at_ms, Had::default());
     }
 
     pub(super) fn tidy(&mut self) {
@@ -150,12 +163,12 @@ impl Writes {
         }
     }
 
-    fn set(&mut self, topic: &str, what: What, at_ms: u64, known_until_ms: u64) {
+    fn set(&mut self, topic: &str, what: What, at_ms: u64, had: Had) {
         self.next_id += 1;
-        let mut write = Write { what, at_ms, known_until_ms, id: self.next_id, is_sent: false };
+        let mut write = Write { what, at_ms, had, id: self.next_id, is_sent: false };
         if let Some(waiting) = self.by_topic.get_mut(topic) {
             // What Redis has is what it had before the one that never came to it.
-            write.known_until_ms = waiting.known_until_ms;
+            write.had = waiting.had;
             *waiting = write;
             self.by_topic.to_back(topic);
         } else {
@@ -164,7 +177,7 @@ impl Writes {
     }
 
     /// Up to `most` writes that are not under way; those whose time is over are left out.
-    fn take(&mut self, most: usize, now_ms: u64, ttl_ms: u64, taken: &mut Vec<Sending>) {
+    fn take(&mut self, most: usize, now: Now, ttl_ms: u64, taken: &mut Vec<Sending>) {
         let mut over = Vec::new();
         for (topic, write) in self.by_topic.iter_mut().filter(|(_, write)| !write.is_sent) {
             if taken.len() >= most {
@@ -175,12 +188,12 @@ impl Writes {
                 // By then Redis has forgotten what there was to remove.
                 What::Remove => write.at_ms.saturating_add(ttl_ms),
             };
-            if now_ms >= ends_ms {
+            if now.ms >= ends_ms {
                 over.push(topic.clone());
                 continue;
             }
             write.is_sent = true;
-            let what = write.what_now(topic, now_ms);
+            let what = write.what_now(topic, now);
             taken.push(Sending { topic: topic.clone(), what, at_ms: write.at_ms, id: write.id });
         }
         for topic in over {
@@ -192,13 +205,15 @@ impl Writes {
 impl Write {
     /// What is to be written at this moment: a late registration must not bring back what somebody
     /// removed meanwhile.
-    fn what_now(&self, topic: &str, now_ms: u64) -> What {
-        let is_late = now_ms > self.at_ms.saturating_add(LATE_MS) && now_ms < self.known_until_ms;
+    fn what_now(&self, topic: &str, now: Now) -> What {
+        let is_late = now.ms > self.at_ms.saturating_add(LATE_MS) || self.at_ms < now.connected_ms;
+        let would_be_there = now.ms < self.had.until_ms;
         match self.what {
             What::Put { meta, ends_ms, condition: Condition::Always }
-                if is_late && topic != Topic::STATUS =>
+                if is_late && would_be_there && topic != Topic::STATUS =>
             {
-                What::Put { meta, ends_ms, condition: Condition::IfThere }
+                let condition = Condition::IfThere { since_ms: self.had.from_ms };
+                What::Put { meta, ends_ms, condition }
             }
             what => what,
         }
@@ -207,7 +222,7 @@ impl Write {
 
 impl Memory {
     /// Up to `most` writes to be sent; they count as under way.
-    pub(super) fn take_writes(&self, most: usize, now_ms: u64) -> Vec<Sending> {
+    pub(super) fn take_writes(&self, most: usize, now: Now) -> Vec<Sending> {
         let mut taken = Vec::new();
         let first = self.first_part.load(Ordering::Relaxed);
         for part in (first..SHARDS).chain(0..first) {
@@ -215,7 +230,7 @@ impl Memory {
                 self.first_part.store(part, Ordering::Relaxed);
                 break;
             }
-            self.shards[part].lock().writes.take(most, now_ms, self.ttl_ms, &mut taken);
+            self.shards[part].lock().writes.take(most, now, self.ttl_ms, &mut taken);
         }
         taken
     }
@@ -340,7 +355,7 @@ mod tests {
     }
 
     fn take(memory: &Memory, now_ms: u64) -> Vec<Sending> {
-        memory.take_writes(1_000, now_ms)
+        memory.take_writes(1_000, Now { ms: now_ms, connected_ms: 0 })
     }
 
     fn write_all(memory: &Memory, now_ms: u64) {
@@ -381,7 +396,7 @@ mod tests {
 
         assert!(!memory.settle(&older[0], Outcome::Gone, 3));
 
-        assert_eq!(memory.recall("t", 3, Some(1)), Recall::Known(CLOSED));
+        assert_eq!(memory.recall("t", 3, 1), Recall::Known(CLOSED));
         assert_eq!(take(&memory, 3).len(), 1);
     }
 
@@ -393,7 +408,7 @@ mod tests {
 
         assert!(memory.settle(&taken[0], Outcome::Gone, 2));
 
-        assert_eq!(memory.recall("t", 2, None), Recall::Nothing);
+        assert_eq!(memory.get("t", 2), None);
         assert_eq!(memory.writes(), 0);
     }
 
@@ -409,7 +424,11 @@ mod tests {
         let late = take(&memory, 3_001);
 
         assert_eq!(condition(&on_time[0]), Condition::Always);
-        assert_eq!(condition(&late[0]), Condition::IfThere);
+        let if_there = Condition::IfThere { since_ms: 1 };
+        assert_eq!(condition(&late[0]), if_there);
+        memory.unsend_writes();
+        let after_an_outage = memory.take_writes(1, Now { ms: 2_010, connected_ms: 2_005 });
+        assert_eq!(condition(&after_an_outage[0]), if_there);
     }
 
     #[test]
@@ -447,7 +466,7 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
 
         for _ in 0..20 {
-            for sending in memory.take_writes(100, 1) {
+            for sending in memory.take_writes(100, Now { ms: 1, connected_ms: 0 }) {
                 memory.settle(&sending, Outcome::Done, 1);
                 memory.register(&sending.topic, OPEN, 1); // PHP never tires.
                 seen.insert(sending.topic);

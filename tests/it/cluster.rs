@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use crate::support::{EVENTS, GoNode, Herd, Redis, Socket, Worker, alone, topics, until};
+use crate::support::{EVENTS, GoNode, Herd, Redis, Socket, Worker, topics, until};
 
 const GO: &str = "00000000000000f0";
 
@@ -85,7 +85,6 @@ fn hear_all(mut socket: Socket, ends: usize) -> Vec<String> {
 fn each_nodes_publishes_to_a_topic_come_in_the_same_order_everywhere() {
     const PUBLISHERS: usize = 3;
     const EACH: usize = 150;
-    let _alone = alone();
     let redis = Redis::start();
     let nodes = nodes(&redis, 2);
     nodes.iter().for_each(|node| node.register("a"));
@@ -147,7 +146,6 @@ fn a_publish_of_almost_1_mib_crosses_the_cluster_unchanged() {
 #[test]
 fn a_burst_of_publishes_on_one_node_reaches_every_browser_of_the_other() {
     const BURST: usize = 2_000;
-    let _alone = alone();
     let redis = Redis::start();
     let nodes = nodes(&redis, 2);
     let topics = topics();

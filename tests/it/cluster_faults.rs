@@ -7,7 +7,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Herd, Link, Proxy, RESYNC, Redis, Scene, Told, Worker, alone, topics, until};
+use crate::support::{Herd, Link, Proxy, RESYNC, Redis, Scene, Told, Worker, topics};
 
 /// Long enough for 300 publishes, of which a p99 is worth something.
 const A_WHILE: Duration = Duration::from_millis(3200);
@@ -15,7 +15,6 @@ const AFTERWARDS: Duration = Duration::from_millis(1000);
 
 #[test]
 fn redis_is_killed_and_restarted_empty() {
-    let _alone = alone();
     let mut redis = Redis::start();
     let mut scene = Scene::start(&redis.url());
 
@@ -31,7 +30,6 @@ fn redis_is_killed_and_restarted_empty() {
 
 #[test]
 fn redis_is_stopped_for_3_seconds() {
-    let _alone = alone();
     let redis = Redis::start();
     let mut scene = Scene::start(&redis.url());
 
@@ -47,7 +45,6 @@ fn redis_is_stopped_for_3_seconds() {
 
 #[test]
 fn redis_is_stopped_for_3_seconds_in_which_nobody_publishes() {
-    let _alone = alone();
     let redis = Redis::start();
     let nodes: Vec<Worker> =
         ["one", "other"].map(|name| Worker::node(&redis.url(), name, "")).into();
@@ -77,7 +74,6 @@ fn redis_is_stopped_for_3_seconds_in_which_nobody_publishes() {
 
 #[test]
 fn all_connections_to_redis_are_killed_again_and_again() {
-    let _alone = alone();
     let redis = Redis::start();
     let mut scene = Scene::start(&redis.url());
 
@@ -94,7 +90,6 @@ fn all_connections_to_redis_are_killed_again_and_again() {
 
 #[test]
 fn redis_restarts_with_a_new_password_and_gets_the_old_one_back() {
-    let _alone = alone();
     let mut redis = Redis::with_password("the-old-one");
     let mut scene = Scene::start(&redis.url());
 
@@ -117,7 +112,6 @@ fn redis_restarts_with_a_new_password_and_gets_the_old_one_back() {
 
 #[test]
 fn redis_answers_200_ms_late() {
-    let _alone = alone();
     let redis = Redis::start();
     let proxy = Proxy::to(redis.address());
     let mut scene = Scene::start(&redis.url_at(proxy.address));
@@ -137,7 +131,6 @@ fn redis_answers_200_ms_late() {
 
 /// One node's link to Redis is stuck in one direction, without anybody being told.
 fn one_direction_is_stuck(name: &'static str, link: Link) {
-    let _alone = alone();
     let redis = Redis::start();
     let proxy = Proxy::to(redis.address());
     let mut scene = Scene::over(&[&redis.url_at(proxy.address), &redis.url()]);
@@ -170,7 +163,6 @@ fn what_redis_sends_to_a_node_does_not_arrive() {
 
 #[test]
 fn one_of_100_packets_resets_its_connection() {
-    let _alone = alone();
     let redis = Redis::start();
     let proxy = Proxy::to(redis.address());
     let mut scene = Scene::start(&redis.url_at(proxy.address));
@@ -187,7 +179,6 @@ fn one_of_100_packets_resets_its_connection() {
 
 #[test]
 fn nodes_start_without_redis_which_appears_later() {
-    let _alone = alone();
     let mut redis = Redis::absent(&[]);
     let nodes =
         ["node-0", "node-1"].map(|name| Worker::apart(&redis.url(), name, "resync_spread: 1s\n"));
@@ -207,7 +198,6 @@ fn nodes_start_without_redis_which_appears_later() {
 
 #[test]
 fn redis_becomes_a_read_only_replica_for_a_while() {
-    let _alone = alone();
     let redis = Redis::start();
     let nobody = Redis::absent(&[]);
     let mut scene = Scene::start(&redis.url());
@@ -224,7 +214,6 @@ fn redis_becomes_a_read_only_replica_for_a_while() {
 
 #[test]
 fn after_an_outage_of_5_seconds_everything_is_delivered_and_nobody_is_closed() {
-    let _alone = alone();
     let mut redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let mut scene = Scene::start(&redis.url());
 
@@ -240,7 +229,6 @@ fn after_an_outage_of_5_seconds_everything_is_delivered_and_nobody_is_closed() {
 
 #[test]
 fn redis_takes_seconds_to_load_its_data() {
-    let _alone = alone();
     let mut redis = Redis::start();
     for number in 0..10 {
         redis.cli(&["SET", &format!("ballast:{number}"), &"x".repeat(10_000)]);
@@ -261,7 +249,6 @@ fn redis_takes_seconds_to_load_its_data() {
 
 #[test]
 fn one_node_is_cut_off_from_redis_while_the_others_publish() {
-    let _alone = alone();
     let redis = Redis::start();
     let proxy = Proxy::to(redis.address());
     let mut scene = Scene::over(&[&redis.url_at(proxy.address), &redis.url()]);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    EVENTS, GoNode, Herd, Link, Proxy, RESYNC, Redis, Socket, Worker, alone, topics, until,
+    EVENTS, GoNode, Herd, Link, Proxy, RESYNC, Redis, Socket, Worker, topics, until,
 };
 
 const GO: &str = "00000000000000f0";
@@ -194,7 +194,6 @@ fn told_after_a_cut(
 
 #[test]
 fn everybody_is_told_when_a_go_node_of_the_roster_may_have_published_during_a_cut() {
-    let _alone = alone();
     let redis = Redis::start();
     let go = GoNode::join(&redis, GO);
     go.enter("go-1", &jiff::Timestamp::now().to_string());
@@ -207,7 +206,6 @@ fn everybody_is_told_when_a_go_node_of_the_roster_may_have_published_during_a_cu
 
 #[test]
 fn everybody_is_told_when_a_go_node_that_was_heard_may_have_published_during_a_cut() {
-    let _alone = alone();
     let redis = Redis::start();
     let go = GoNode::join(&redis, GO);
 
@@ -229,7 +227,6 @@ fn everybody_is_told_when_a_go_node_that_was_heard_may_have_published_during_a_c
 #[cfg(feature = "faults")]
 #[test]
 fn everybody_is_told_when_a_silent_go_node_may_have_published_during_a_cut() {
-    let _alone = alone();
     let redis = Redis::start();
     // A 0.2.4 that has never said a word: it can only be seen as one more that listens.
     let go = GoNode::join(&redis, GO);

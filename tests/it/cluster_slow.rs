@@ -1,4 +1,4 @@
-//! Faults that take long: part of `make faults` alone, by the feature `faults`. As in
+//! Faults that take long: part of `make faults` by the feature `faults`. As in
 //! `cluster_faults.rs`, each prints a row of the table of faults.
 
 use std::time::{Duration, Instant};
@@ -7,14 +7,13 @@ use rustix::process::Signal;
 
 use crate::support::{
     Balancer, GoNode, Herd, Kind, Link, Node, PATIENCE, Php, Proxy, Redis, Scene, Sentinels, Told,
-    Verdict, Worker, alone, free_port, judge_behind_a_proxy, topics, until,
+    Verdict, Worker, free_port, judge_behind_a_proxy, topics, until,
 };
 
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
 /// Redis is stopped in mid-air for `time` and goes on.
 fn redis_is_stopped_for(name: &'static str, time: Duration) {
-    let _alone = alone();
     let redis = Redis::start();
     let mut scene = Scene::start(&redis.url());
 
@@ -40,7 +39,6 @@ fn redis_is_stopped_for_60_seconds() {
 
 #[test]
 fn nothing_arrives_in_either_direction_for_15_seconds() {
-    let _alone = alone();
     let redis = Redis::start();
     let proxy = Proxy::to(redis.address());
     let mut scene = Scene::over(&[&redis.url_at(proxy.address), &redis.url()]);
@@ -57,7 +55,6 @@ fn nothing_arrives_in_either_direction_for_15_seconds() {
 
 #[test]
 fn redis_is_away_for_30_seconds() {
-    let _alone = alone();
     let mut redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let mut scene = Scene::start(&redis.url());
 
@@ -73,7 +70,6 @@ fn redis_is_away_for_30_seconds() {
 
 #[test]
 fn sentinels_fail_over_to_the_replica() {
-    let _alone = alone();
     let mut sentinels = Sentinels::start();
     let mut scene = Scene::start(&sentinels.url());
 
@@ -113,7 +109,6 @@ fn what_a_go_node_unregisters_or_changes_is_seen_within_15_seconds() {
 /// Three nodes behind a proxy are restarted one after the other, while PHP publishes through it
 /// and browsers that come to it are moved from node to node.
 fn rolling_restart_behind(kind: Kind) {
-    let _alone = alone();
     let redis = Redis::start();
     let places: Vec<[u16; 2]> = (0..3).map(|_| [free_port(), free_port()]).collect();
     let start =
@@ -148,9 +143,10 @@ fn rolling_restart_behind(kind: Kind) {
             break verdict;
         }
     };
-    let refused = published.iter().filter(|publish| publish.status != 200).count();
+    let refused: Vec<u16> =
+        published.iter().map(|publish| publish.status).filter(|status| *status != 200).collect();
     eprintln!("{}\n{}", Verdict::HEAD, verdict.row(&format!("rolling restart behind {kind:?}")));
-    eprintln!("{kind:?}: {took:?}, {refused} publishes refused, closes {:?}", herd.endings());
+    eprintln!("{kind:?}: {took:?}, refused {refused:?}, closes {:?}", herd.endings());
     assert!(verdict.wrong.is_empty() && verdict.owed.is_empty(), "{verdict:#?}");
     assert!(verdict.told >= 120, "each browser's node was restarted");
     for member in herd.members() {
@@ -158,8 +154,11 @@ fn rolling_restart_behind(kind: Kind) {
         let heard = member.sessions.last().unwrap().pushes.last().unwrap();
         assert_eq!(heard.payload, format!("[0,{}]", newest.number), "{}", member.topic);
     }
-    let late = published.iter().filter(|publish| publish.took > Duration::from_secs(1)).count();
-    assert_eq!((refused, late), (0, 0), "PHP gives up after a second");
+    let late: Vec<_> =
+        published.iter().filter(|publish| publish.took > Duration::from_secs(1)).collect();
+    assert!(late.is_empty(), "PHP gives up after a second: {late:#?}");
+    // A request that a node may have taken before it ended is not sent to another (deploy/).
+    assert!(refused.len() <= 3 && refused.iter().all(|status| *status == 502), "{refused:?}");
 }
 
 #[test]

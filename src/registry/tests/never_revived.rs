@@ -36,7 +36,6 @@ async fn a_renewal_during_an_outage_does_not_bring_back_what_a_go_worker_unregis
     a.register("renewed", OPEN).await;
     a.register("kept", CLOSED).await;
     a.register("new", OPEN).await;
-    sleep(LATE).await;
     go_unregisters(&server, "renewed");
     assert_eq!(a.lookup("renewed"), Lookup::Known(OPEN), "it cannot know yet");
     let_in(&a, "a", &server).await;
@@ -80,9 +79,27 @@ async fn what_was_registered_again_after_it_was_unregistered_stays() {
     a.register("t", CLOSED).await; // PHP asks for it after the unregistration.
     let_in(&a, "a", &server).await;
 
-    // Not late, so it was wanted again.
     assert_eq!(value(&server, "t"), r#"{"require_token":true}"#);
     b.finds("t", Lookup::Known(CLOSED)).await;
+}
+
+#[tokio::test]
+async fn an_unregistration_of_long_ago_does_not_excuse_a_missing_topic() {
+    let server = Server::start(&[]);
+    let a = Node::of("a", &server, PATIENT).await;
+    a.register("t", OPEN).await;
+    a.unregister("t").await;
+    sleep(Duration::from_millis(20)).await;
+    a.register("t", OPEN).await;
+    sleep(Duration::from_millis(20)).await;
+    shut_out(&a, "a", &server).await;
+
+    a.register("t", OPEN).await;
+    go_unregisters(&server, "t");
+    let_in(&a, "a", &server).await;
+
+    assert_eq!(value(&server, "t"), "");
+    a.finds("t", Lookup::Unknown).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::{CLOSE, PING, PONG, TEXT, Worker, frame, parse, until, upgrade_request};
+use super::{
+    CLOSE, PING, PONG, TEXT, Worker, frame, open_many_files, parse, until, upgrade_request,
+};
 
 /// How long the application's browser client waits before it comes back.
 const RETRY: Duration = Duration::from_secs(1);
@@ -95,6 +97,7 @@ impl Herd {
         count: usize,
         comes_back: bool,
     ) -> Self {
+        open_many_files();
         let (mut members, mut visits) = (Vec::new(), Vec::new());
         for (user, topic) in (1..).zip(topics.iter().cycle()).take(count) {
             let token = worker.token(user, topic);

@@ -37,7 +37,7 @@ pub use scene::{Scene, Told, topics};
 pub use sentinels::Sentinels;
 pub use strace::Strace;
 pub use token::{claims, hex, mint, unhex, unix_now};
-pub use wait::{PATIENCE, alone, until};
+pub use wait::{PATIENCE, alone, open_many_files, until};
 pub use worker::{SECRET, Worker, command};
 pub use ws::{
     BINARY, CLOSE, CONTINUATION, Ending, Frame, PING, PONG, Socket, TEXT, close_payload, encode,

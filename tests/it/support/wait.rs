@@ -34,10 +34,15 @@ const OPEN_FILES: u64 = 12_000;
 pub fn alone() -> MutexGuard<'static, ()> {
     static HEAVY: Mutex<()> = Mutex::new(());
     let guard = HEAVY.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    open_many_files();
+    guard
+}
+
+/// Lets this process and its workers open many files.
+pub fn open_many_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
     let enough = limit.maximum.is_none_or(|maximum| maximum >= OPEN_FILES);
     assert!(enough, "needs a hard limit of at least {OPEN_FILES} open files (`ulimit -Hn`)");
-    guard
 }
