@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -21,7 +20,7 @@ use self::member::{Joining, Member};
 use crate::api::{self, ApiContext};
 use crate::broker::Broker;
 use crate::clock::Clock;
-use crate::cluster::Gap;
+use crate::cluster::{Gap, Gaps};
 use crate::config::{Config, ListenConfig};
 use crate::hub::Hub;
 use crate::link::{LinkContext, Troubled};
@@ -242,13 +241,17 @@ fn max_connections() -> usize {
 }
 
 /// Has browsers told what they may have missed. Never returns.
-async fn pass_on(gaps: Option<mpsc::Receiver<Gap>>, ws: &Running) {
-    if let Some(mut gaps) = gaps {
-        while let Some(Gap { topic, spread }) = gaps.recv().await {
-            ws.resync(Resync { topic: topic.map(|topic| topic.as_str().to_owned()), spread });
-        }
+async fn pass_on(gaps: Option<Arc<Gaps>>, ws: &Running) {
+    let Some(gaps) = gaps else {
+        return std::future::pending().await;
+    };
+    loop {
+        let topic = match gaps.next().await {
+            Gap::All => None,
+            Gap::Of(topic) => Some(topic.as_str().to_owned()),
+        };
+        ws.resync(Resync { topic, spread: gaps.spread() });
     }
-    std::future::pending::<()>().await;
 }
 
 /// Lets the registry give memory back, every second.

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::broker::Membership;
 use crate::clock::Clock;
-use crate::cluster::{Cluster, Gap};
+use crate::cluster::{Cluster, Gaps};
 use crate::config::{ClusterConfig, RedisTarget, RegistryConfig};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -49,7 +49,7 @@ impl Joining<'_> {
     pub(super) fn join(
         self,
         config: ClusterConfig,
-    ) -> Result<(Registry, Member, mpsc::Receiver<Gap>), getrandom::Error> {
+    ) -> Result<(Registry, Member, Arc<Gaps>), getrandom::Error> {
         let Self { topics, hub, metrics, clock } = self;
         let sharing = Sharing {
             prefix: config.prefix.clone(),
@@ -96,6 +96,9 @@ impl Member {
                 tokio::join!(self.redis.listening(0), self.registry.reached())
             }) => {}
             () = failed => {}
+        }
+        if self.redis.listening(0).now_or_never().is_none() {
+            self.cluster.begins_deaf();
         }
     }
 

@@ -5,27 +5,30 @@
 //! and so can never go back to Redis. Start reading at [`Cluster::offer`], the way out, and
 //! `Cluster::hear`, the way in; `settle` has what follows from having been cut off.
 
+mod gaps;
 mod origins;
 mod publisher;
 mod queue;
 mod roster;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+pub use self::gaps::{Gap, Gaps};
 use self::origins::Origins;
 use self::publisher::Publisher;
 use self::queue::{Item, Queue};
@@ -40,18 +43,6 @@ use crate::protocol::envelope::{self, Beat, Envelope, Number};
 use crate::protocol::message;
 use crate::redis::{Hear, LinkState, Redis};
 use crate::topic::Topic;
-
-/// Gaps that wait to be told. More at once are the same news.
-const GAPS: usize = 16;
-
-/// Browsers that may have missed something are to be told so.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
-    /// The topic that it concerns; `None` is every topic.
-    pub topic: Option<Topic>,
-    /// Time over which they are to be told.
-    pub spread: Duration,
-}
 
 /// This node's part in the cluster.
 #[derive(Debug)]
@@ -80,9 +71,15 @@ pub struct Cluster {
     roster: Mutex<Roster>,
     /// Subscribers of the channel as last counted; -1 while nobody answers.
     subscribers: AtomicI64,
+    /// The same, but not forgotten while nobody answers, nor counted on a new connection at once.
+    listeners: AtomicI64,
+    /// Whether browsers were let in before this node listened.
+    deaf_start: AtomicBool,
+    /// Whether this node is about to leave.
+    leaving: AtomicBool,
     /// Whether the channel has more subscribers than there are nodes of ours.
     strangers: AtomicBool,
-    gaps: mpsc::Sender<Gap>,
+    gaps: Arc<Gaps>,
     told_gap: Mutex<Seldom>,
     told_drop: Mutex<Seldom>,
 }
@@ -104,7 +101,7 @@ struct Batch<'a> {
 
 impl Cluster {
     /// This node, which has neither sent nor heard anything. What browsers have to be told comes
-    /// out of the receiver.
+    /// out of the gaps.
     ///
     /// # Errors
     ///
@@ -114,8 +111,8 @@ impl Cluster {
         hub: Arc<Hub>,
         metrics: Arc<Metrics>,
         clock: Clock,
-    ) -> Result<(Arc<Self>, mpsc::Receiver<Gap>), getrandom::Error> {
-        let (gaps, told) = mpsc::channel(GAPS);
+    ) -> Result<(Arc<Self>, Arc<Gaps>), getrandom::Error> {
+        let gaps = Arc::new(Gaps::new(config.resync_spread));
         let (id, boot) = (random_id()?, random_id()?);
         let prefix = &config.prefix;
         let names = Names {
@@ -145,12 +142,15 @@ impl Cluster {
             heard_ms: AtomicU64::new(0),
             roster: Mutex::default(),
             subscribers: AtomicI64::new(-1),
+            listeners: AtomicI64::new(0),
+            deaf_start: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             strangers: AtomicBool::new(false),
-            gaps,
+            gaps: Arc::clone(&gaps),
             told_gap: Mutex::default(),
             told_drop: Mutex::default(),
         };
-        Ok((Arc::new(cluster), told))
+        Ok((Arc::new(cluster), gaps))
     }
 
     /// What is to be listened to, and what is done with what is heard.
@@ -175,6 +175,12 @@ impl Cluster {
         tasks.spawn(Arc::clone(self).watch(Arc::clone(redis), end.clone()));
     }
 
+    /// Browsers are let in though this node does not listen yet. Unless this is called, they come
+    /// when it does, and have missed nothing.
+    pub fn begins_deaf(&self) {
+        self.deaf_start.store(true, Ordering::Relaxed);
+    }
+
     /// Sends an event to the other nodes, some time: never waits. `payload` is a JSON value.
     pub fn offer(&self, topic: &str, payload: &str) {
         let text = envelope::begin(&self.id, topic, payload);
@@ -186,6 +192,7 @@ impl Cluster {
     /// Waits until everything offered so far was sent, at most until `deadline`, and leaves the
     /// roster.
     pub async fn leave(&self, redis: &Redis, deadline: Instant) {
+        self.leaving.store(true, Ordering::Relaxed);
         loop {
             let was_sent = self.was_sent.notified();
             let is_idle = {
@@ -286,7 +293,7 @@ impl Cluster {
         if self.hub.publish_now(topic, frame) == Err(Busy) {
             // To wait for room would hold up every other topic.
             self.metrics.envelopes_missed.inc();
-            self.gap("the topic's outbox is full", Some(Topic::new(topic)));
+            self.gap("the topic's outbox is full", Gap::Of(Topic::new(topic)));
         }
     }
 
@@ -309,22 +316,18 @@ impl Cluster {
     /// `count` envelopes of other nodes are missing.
     fn missed(&self, count: u64) {
         self.metrics.envelopes_missed.add(count);
-        self.gap("envelopes of another node are missing", None);
+        self.gap("envelopes of another node are missing", Gap::All);
     }
 
     /// Browsers may have missed something.
-    fn gap(&self, reason: &'static str, topic: Option<Topic>) {
+    fn gap(&self, reason: &'static str, gap: Gap) {
         self.metrics.gaps.inc();
         let resync = self.config.on_gap == OnGap::Resync;
         if self.told_gap.lock().now() {
             warn!(reason, resync, "browsers may have missed events of other nodes");
         }
         if resync {
-            let spread = self.config.resync_spread;
-            // If it is full, as many are on their way already.
-            if self.gaps.try_send(Gap { topic, spread }).is_err() {
-                let _ = self.gaps.try_send(Gap { topic: None, spread });
-            }
+            self.gaps.add(gap);
         }
     }
 
@@ -347,6 +350,15 @@ impl Cluster {
         let gone = self.queue.lock().trim(now_ms);
         self.dropped(gone);
         self.origins.lock().tidy(now_ms);
+    }
+
+    /// How many listened to the channel while the connection lasted.
+    fn listeners(&self) -> i64 {
+        self.listeners.load(Ordering::Relaxed)
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     fn boot(&self) -> &str {

@@ -55,7 +55,7 @@ impl Origins {
         match self.origin(origin, number, now_ms) {
             Some(known) => {
                 let is_new = n > known.last;
-                let missed = n.saturating_sub(known.last + 1);
+                let missed = n.saturating_sub(known.last).saturating_sub(1);
                 known.last = known.last.max(n);
                 Heard { is_new, missed }
             }
@@ -95,6 +95,11 @@ impl Origins {
         self.settling = true;
     }
 
+    #[cfg(test)]
+    pub fn is_settling(&self) -> bool {
+        self.settling
+    }
+
     /// The names of all nodes that were heard of.
     pub fn ids(&self) -> Vec<String> {
         self.known.keys().map(|id| id.to_string()).collect()
@@ -112,18 +117,18 @@ impl Origins {
             if let Some(before) = origin.before_first.take()
                 && was_deaf
             {
-                missed += before;
+                missed = before.saturating_add(missed);
             }
         }
         for (id, n) in sent {
             match self.known.get_mut(id.as_str()) {
                 Some(known) => {
-                    missed += n.saturating_sub(known.last);
+                    missed = n.saturating_sub(known.last).saturating_add(missed);
                     known.last = known.last.max(*n);
                 }
                 None => {
                     if was_deaf {
-                        missed += n;
+                        missed = n.saturating_add(missed);
                     }
                     self.insert(id, "", *n, None, now_ms);
                 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::{Cmd, Pipeline, Script};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -34,22 +34,29 @@ const SENT_TTL_MS: u64 = 60 * 60 * 1000;
 /// Pause after Redis refused a batch for a reason of its own, such as being out of memory.
 const REFUSED_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long after an outage other nodes are waited for. They try to connect at most 2 s apart.
+const GATHERING: Duration = Duration::from_secs(3);
+
+/// How long a node may be on its way to its first connection without others being it as well.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Time between two looks at whether they are there.
+const GATHERING_LOOK: Duration = Duration::from_millis(50);
+
 /// `KEYS[1]`: the last number of this node. `ARGV`: channel of envelopes, milliseconds that the key
 /// lives, channel of beats, the beat (empty: none), its number, then number and text of each
-/// envelope.
+/// envelope. Writes first: where Redis refuses that, for it is out of memory or a replica, nothing
+/// was published, and nothing comes twice when it is sent again.
 const SEND: &str = r"
-local last = redis.call('GET', KEYS[1]) or '0'
-for i = 6, #ARGV, 2 do
-  if tonumber(ARGV[i]) > tonumber(last) then
-    redis.call('PUBLISH', ARGV[1], ARGV[i + 1])
-    last = ARGV[i]
-  end
-end
-if ARGV[4] ~= '' then
-  if tonumber(ARGV[5]) > tonumber(last) then last = ARGV[5] end
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
-end
+local before = redis.call('GET', KEYS[1]) or '0'
+local last = before
+if tonumber(ARGV[5]) > tonumber(last) then last = ARGV[5] end
+if #ARGV > 5 and tonumber(ARGV[#ARGV - 1]) > tonumber(last) then last = ARGV[#ARGV - 1] end
 redis.call('SET', KEYS[1], last, 'PX', ARGV[2])
+for i = 6, #ARGV, 2 do
+  if tonumber(ARGV[i]) > tonumber(before) then redis.call('PUBLISH', ARGV[1], ARGV[i + 1]) end
+end
+if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 return last
 ";
 
@@ -61,33 +68,44 @@ pub(super) struct Publisher {
     beats: Interval,
     /// Whether this connection may not run scripts.
     plainly: bool,
+    /// Whether it may be able to soon: it was not for lack of a right.
+    may_change: bool,
+    /// Whether that was said of this connection.
+    said: bool,
 }
 
 impl Publisher {
     pub(super) fn new(cluster: Arc<Cluster>, redis: Arc<Redis>) -> Self {
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { cluster, redis, script: Script::new(SEND), beats, plainly: false }
+        let script = Script::new(SEND);
+        Self { cluster, redis, script, beats, plainly: false, may_change: false, said: false }
     }
 
     /// Sends until `end` is cancelled, by one connection after the other.
     pub(super) async fn run(mut self, end: CancellationToken) {
         let mut generation = 0;
+        let mut listeners = 0; // So many listened when the last connection was lost.
+        let started = Instant::now();
         loop {
             let commands = tokio::select! {
                 () = end.cancelled() => return,
                 () = self.keep_in_bounds() => return,
                 commands = self.redis.newer_commands(generation) => commands,
             };
+            if generation == 0 && started.elapsed() > SOON {
+                listeners = i64::MAX; // Redis was not there: who else waits for it is not known.
+            }
             generation = commands.generation();
-            self.plainly = false;
+            (self.plainly, self.said) = (false, false);
             let redis = Arc::clone(&self.redis);
             tokio::select! {
                 () = end.cancelled() => return,
                 // A batch that was under way is put back by its guard.
-                () = self.serve(&commands) => {}
+                () = self.serve(&commands, listeners) => {}
                 _ = redis.newer_commands(generation) => {}
             }
+            listeners = self.cluster.listeners();
         }
     }
 
@@ -99,14 +117,19 @@ impl Publisher {
         }
     }
 
-    /// Sends by `commands` until that fails.
-    async fn serve(&mut self, commands: &Commands) {
+    /// Sends by `commands` until that fails, from when as many as `listeners` are there to hear it.
+    async fn serve(&mut self, commands: &Commands, listeners: i64) {
+        if let Err(error) = self.wait_for(listeners, commands).await {
+            debug!(%error, "envelopes wait for another connection");
+            return;
+        }
         self.beats.reset_immediately(); // The first beat says where this node's numbers stand.
         loop {
             let result = tokio::select! {
                 biased;
                 _ = self.beats.tick() => {
                     self.cluster.trim();
+                    self.plainly &= !self.may_change;
                     self.send_beat(commands).await
                 }
                 () = self.cluster.something_to_send() => self.send_batch(commands).await,
@@ -122,6 +145,20 @@ impl Publisher {
         }
     }
 
+    /// Returns when as many as `listeners` listen, or when that takes too long. After an outage the
+    /// nodes come back one after the other; what was kept for them must not go out before.
+    async fn wait_for(&self, listeners: i64, commands: &Commands) -> Result<(), RedisError> {
+        let until = Instant::now() + GATHERING;
+        while !commands.is_cluster() && !self.cluster.is_leaving() && Instant::now() < until {
+            match self.cluster.count(commands).await {
+                Ok(count) if count < listeners => sleep(GATHERING_LOOK).await,
+                Ok(_) | Err(RedisError::Refused { .. }) => break,
+                Err(lost) => return Err(lost),
+            }
+        }
+        Ok(())
+    }
+
     /// Redis answered that it does not carry this out: from now on without a script, or, if that
     /// is how it was tried, later.
     async fn refused(&mut self, code: &str, detail: &str) {
@@ -130,6 +167,15 @@ impl Publisher {
             return;
         }
         self.plainly = true;
+        // Such as being out of memory, where it refuses the script for what it writes.
+        self.may_change = !matches!(code, "NOPERM" | "ERR");
+        if std::mem::replace(&mut self.said, true) {
+            return;
+        }
+        if self.may_change {
+            warn!(code, detail, "Redis refuses to write: envelopes may come twice to Go nodes");
+            return;
+        }
         warn!(
             code,
             detail,
@@ -201,5 +247,44 @@ impl Publisher {
         let mut load: Cmd = ::redis::cmd("SCRIPT");
         load.arg("LOAD").arg(SEND);
         commands.query::<String>(&load).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::tests::server::Server;
+
+    /// Carries out the script with two envelopes and a beat that says `n`.
+    fn send(server: &Server, n: &str) -> String {
+        let envelopes = ["1", "one", "2", "two"];
+        let words = ["EVAL", SEND, "1", "sent", "events", "60000", "beats", "beat", n];
+        server.cli(&[&words[..], &envelopes[..]].concat())
+    }
+
+    fn published(server: &Server) -> usize {
+        let stats = server.cli(&["INFO", "commandstats"]);
+        let calls = stats.lines().find_map(|line| line.strip_prefix("cmdstat_publish:calls="));
+        calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
+    }
+
+    #[test]
+    fn what_was_published_is_not_published_again() {
+        let server = Server::start(&[]);
+
+        assert_eq!(send(&server, "0"), "2\n");
+        assert_eq!(published(&server), 3);
+        assert_eq!(send(&server, "7"), "7\n");
+        assert_eq!(published(&server), 4, "only the beat");
+        assert_eq!(send(&server, "0"), "7\n");
+    }
+
+    #[test]
+    fn where_redis_does_not_write_nothing_is_published() {
+        let server = Server::start(&["--maxmemory", "1"]);
+
+        assert!(send(&server, "0").contains("OOM"));
+
+        assert_eq!(published(&server), 0);
     }
 }

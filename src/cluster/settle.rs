@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::roster::DEAD_AFTER_MS;
-use super::{Cluster, HashMap};
+use super::{Cluster, Gap, HashMap};
 use crate::redis::{Commands, Listening, Redis, RedisError};
 
 /// Time for the questions to Redis, before they are asked again.
@@ -42,7 +42,8 @@ impl Cluster {
                 listening = redis.listening(generation) => listening,
             };
             let since_ms = self.heard_ms.load(Ordering::Relaxed);
-            was_deaf |= generation > 0 || self.hub.audience().sockets > 0;
+            let began_deaf = self.deaf_start.load(Ordering::Relaxed);
+            was_deaf |= generation > 0 || (began_deaf && self.hub.audience().sockets > 0);
             generation = listening.generation;
             self.origins.lock().unsettle();
             tokio::select! {
@@ -81,7 +82,10 @@ impl Cluster {
             if missed > 0 {
                 self.missed(missed);
             } else if was_deaf && self.may_have_gone_by(&standing, since_ms, now_ms) {
-                self.gap("this node was cut off, and a Go node may have published meanwhile", None);
+                self.gap(
+                    "this node was cut off, and a Go node may have published meanwhile",
+                    Gap::All,
+                );
             }
             return;
         }

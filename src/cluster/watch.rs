@@ -125,7 +125,8 @@ impl Cluster {
                 agreed.1 = 0;
                 continue;
             };
-            if commands.generation() != generation {
+            let is_new = commands.generation() != generation;
+            if is_new {
                 (generation, counts) = (commands.generation(), 0); // The entry is written at once.
             }
             let result = tokio::select! {
@@ -133,6 +134,9 @@ impl Cluster {
                 result = timeout(PATIENCE, self.look(&commands, counts == 0)) => result,
             };
             counts = (counts + 1) % COUNTS_PER_ENTRY;
+            if !is_new && matches!(result, Ok(Ok(_))) {
+                self.listeners.store(self.subscribers(), Ordering::Relaxed);
+            }
             match result {
                 Ok(Ok(strangers)) if strangers == agreed.0 => agreed.1 += 1,
                 Ok(Ok(strangers)) => agreed = (strangers, 1),
@@ -149,7 +153,7 @@ impl Cluster {
     /// there are nodes of ours.
     async fn look(&self, commands: &Commands, and_write: bool) -> Result<bool, RedisError> {
         let count = self.count(commands).await?;
-        if and_write {
+        if and_write && !self.is_leaving() {
             let entry = serde_json::to_string(&self.entry()).unwrap_or_default(); // Plain values.
             let mut write = ::redis::cmd("HSET");
             write.arg(&self.names.nodes).arg(&self.id).arg(entry);
@@ -173,7 +177,8 @@ impl Cluster {
         Ok(self.roster.lock().read(hash, Timestamp::now(), self.clock.now_ms()))
     }
 
-    async fn count(&self, commands: &Commands) -> Result<i64, RedisError> {
+    /// Counts the subscribers of the channel anew.
+    pub(super) async fn count(&self, commands: &Commands) -> Result<i64, RedisError> {
         let mut count = ::redis::cmd("PUBSUB");
         count.arg("NUMSUB").arg(&self.names.events);
         let (_, count): (String, i64) = commands.query(&count).await?;

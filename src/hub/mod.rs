@@ -8,7 +8,7 @@
 mod channel;
 mod outbox;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

@@ -17,7 +17,11 @@ fn hub(outbox_bytes: usize) -> Arc<Hub> {
 }
 
 /// Subscribes as many browsers as asked to `topic`.
-async fn browsers(hub: &Arc<Hub>, topic: &str, count: i64) -> Vec<(Subscription, TcpStream)> {
+pub(crate) async fn browsers(
+    hub: &Arc<Hub>,
+    topic: &str,
+    count: i64,
+) -> Vec<(Subscription, TcpStream)> {
     let waker = Waker::new(Poll::new().unwrap().registry(), Token(0)).unwrap();
     let context = Arc::new(LinkContext {
         backlog_bytes: 1024 * 1024,

@@ -102,6 +102,9 @@ pub fn peek(message: &[u8]) -> Option<Peek<'_>> {
     let (topic, rest) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
     let payload = rest.strip_prefix(PAYLOAD)?;
     let (origin, topic) = (str::from_utf8(origin).ok()?, str::from_utf8(topic).ok()?);
+    if memmem::find(payload, br#""topic""#).is_some() {
+        return None; // Most likely part of the payload; otherwise the last one counts.
+    }
     match tail(payload) {
         Some((size, number)) => {
             let start = message.len() - payload.len();
@@ -262,8 +265,16 @@ mod tests {
     }
 
     #[test]
+    fn an_envelope_that_may_have_two_topics_has_to_be_read() {
+        let text = format!(r#"{{"origin_id":"{ORIGIN}","topic":"a","payload":1,"topic":"b"}}"#);
+
+        assert_eq!(peek(text.as_bytes()), None);
+        assert_eq!(Envelope::read(text.as_bytes()).unwrap().topic, "b");
+    }
+
+    #[test]
     fn a_payload_that_is_no_json_is_not_handed_out() {
-        for payload in ["", "x", "1,\"topic\":\"b\"", "{", "\"\u{7}\""] {
+        for payload in ["", "x", "1,\"b\":\"b\"", "{", "\"\u{7}\""] {
             let text = ours("a", payload, 1);
             let peek = peek(text.as_bytes()).unwrap();
             assert_eq!(peek.payload(text.as_bytes()), None, "{payload}");

@@ -1,4 +1,4 @@
-//! When to try to connect again: at once at first, then ever later, at most 5 s apart.
+//! When to try to connect again: at once at first, then ever later, at most 2 s apart.
 //!
 //! Pauses are jittered, so that many nodes do not come back to one Redis in step. Start reading at
 //! [`Pace::turn`].
@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep_until};
 /// The first pause that is waited for.
 const FIRST: Duration = Duration::from_millis(50);
 
-/// The longest pause.
-const LONGEST: Duration = Duration::from_secs(5);
+/// The longest pause: nodes that were cut off together are to be back together.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// Paces attempts, counted from the beginning of one to the beginning of the next.
 #[derive(Debug, Default)]
@@ -54,12 +54,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_from_50_ms_to_5_s_and_keep_at_least_half() {
+    fn pauses_double_from_50_ms_to_2_s_and_keep_at_least_half() {
         let longest: Vec<u128> = (0..9).map(|failures| pause(failures, 1.0).as_millis()).collect();
 
-        assert_eq!(longest, [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(longest, [50, 100, 200, 400, 800, 1600, 2000, 2000, 2000]);
         assert_eq!(pause(0, 0.0), Duration::from_millis(25));
-        assert_eq!(pause(20, 0.0), Duration::from_millis(2500));
+        assert_eq!(pause(20, 0.0), Duration::from_secs(1));
         assert_eq!(pause(u32::MAX, 1.0), LONGEST);
     }
 

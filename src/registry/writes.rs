@@ -306,12 +306,11 @@ impl Memory {
                 writes.restore(topic, what, at_ms);
             }
         }
-        if since_secs.is_some() {
-            for RemovedTopic { topic, at_ms, .. } in self.removed.since(is_lost) {
-                let mut shard = self.shard(&topic).lock();
-                if !shard.topics.contains_key(&topic) {
-                    shard.writes.restore(&topic, What::Remove, at_ms);
-                }
+        // Also when all is lost: another node, which was cut off then, may write what is gone.
+        for RemovedTopic { topic, at_ms, .. } in self.removed.since(is_lost) {
+            let mut shard = self.shard(&topic).lock();
+            if !shard.topics.contains_key(&topic) {
+                shard.writes.restore(&topic, What::Remove, at_ms);
             }
         }
     }
@@ -482,12 +481,15 @@ mod tests {
         memory.register("ours", CLOSED, 1_000);
         write_all(&memory, 1_000);
         memory.learn("learned", OPEN, 5_000, 2_000, 2_010);
+        memory.unregister("removed", 2_500);
+        write_all(&memory, 2_500);
 
         memory.restore(None);
 
         let mut taken = take(&memory, 3_000);
         taken.sort_by(|a, b| a.topic.cmp(&b.topic));
-        let [learned, ours] = &taken[..] else { panic!("{taken:?}") };
+        let [learned, ours, removed] = &taken[..] else { panic!("{taken:?}") };
+        assert_eq!((removed.what, removed.at_ms), (What::Remove, 2_500));
         let what = What::Put { meta: OPEN, ends_ms: 5_000, condition: Condition::IfAbsent };
         assert_eq!((learned.what, learned.at_ms), (what, 2_000));
         let what = What::Put { meta: CLOSED, ends_ms: 11_000, condition: Condition::Always };

@@ -68,6 +68,31 @@ async fn a_renewal_during_an_outage_does_not_bring_back_what_our_node_unregister
 }
 
 #[tokio::test]
+async fn a_node_that_was_cut_off_does_not_bring_back_what_was_unregistered_before_the_data_was_lost()
+ {
+    let server = Server::start(&[]);
+    let (a, b) = (Node::of("a", &server, PATIENT).await, Node::at(&server, SWIFT).await);
+    a.register("ours", OPEN).await;
+    b.register("kept", OPEN).await;
+    go_registers(&server, "learned", r#"{"require_token":false}"#);
+    a.finds("learned", Lookup::Known(OPEN)).await;
+    shut_out(&a, "a", &server).await;
+
+    sleep(Duration::from_millis(20)).await;
+    b.unregister("ours").await;
+    b.unregister("learned").await;
+    server.cli(&["FLUSHALL"]);
+    until("it is noticed", || server.cli(&["EXISTS", "wavelog:epoch"]) == "1\n").await;
+    b.has_written().await;
+    let_in(&a, "a", &server).await;
+
+    for topic in ["ours", "learned"] {
+        assert_eq!(value(&server, topic), "");
+        a.finds(topic, Lookup::Unknown).await;
+    }
+}
+
+#[tokio::test]
 async fn what_was_registered_again_after_it_was_unregistered_stays() {
     let server = Server::start(&[]);
     let (a, b) = (Node::of("a", &server, PATIENT).await, Node::at(&server, PATIENT).await);
