@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
 use saphyr::{LoadableYamlNode, Yaml};
 use tempfile::TempDir;
 
-use crate::support::{Redis, Worker, command, until};
+use crate::support::{EVENTS, RESYNC, Redis, Worker, command, until};
 
 const NODES: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
 const PROXIES: [&str; 3] = ["haproxy", "nginx", "caddy"];
@@ -136,6 +137,30 @@ fn the_nodes_work_together_with_exactly_the_rights_that_the_file_gives_them() {
         // The internal port is for PHP in other containers, and nobody else is in that network.
         assert!(warned.iter().all(|line| line.contains("internal_bind")), "{warned:#?}");
     }
+}
+
+#[test]
+fn a_node_for_which_too_much_waits_is_cut_off_comes_back_and_tells_its_browsers() {
+    let compose = compose();
+    let directory = TempDir::new().unwrap();
+    let redis = valkey(&compose, &directory);
+    let [stopped, other] = ["worker-1", "worker-2"].map(|name| node(&compose, name, &redis));
+    stopped.register("a");
+    redis.wait_for_topic("a");
+    let mut socket = stopped.subscribe("a");
+
+    stopped.signal(Signal::STOP);
+    let half_a_mebibyte = format!("\"{}\"", "x".repeat(512 * 1024));
+    for published in 1..=160 {
+        other.publish("a", &half_a_mebibyte);
+        other.wait_for_counter("envelopes_sent", published);
+    }
+    until("Redis to cut the node off", || (redis.listeners(EVENTS) == 1).then_some(()));
+    stopped.signal(Signal::CONT);
+
+    assert_eq!(socket.ending().code(), Some(RESYNC));
+    stopped.wait_until_ready();
+    assert_eq!(other.counter("envelopes_dropped"), 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -120,7 +121,7 @@ fn browsers_of_a_node_that_ends_are_told_so_and_find_another_at_once() {
 
 #[test]
 fn without_redis_every_proxy_still_lets_browsers_and_php_in() {
-    for kind in BALANCERS {
+    let lets_in = |kind| {
         let redis = Redis::absent(&[]);
         let nodes = ["one", "other"].map(|name| Worker::apart(&redis.url(), name, ""));
         for node in &nodes {
@@ -137,7 +138,13 @@ fn without_redis_every_proxy_still_lets_browsers_and_php_in() {
             let answer = Http::connect(balancer.php).ask(&publish);
             assert_eq!((kind, answer.brief()), (kind, (200, "")));
         }
-    }
+    };
+
+    thread::scope(|scope| {
+        for kind in BALANCERS {
+            scope.spawn(move || lets_in(kind));
+        }
+    });
 }
 
 #[test]
