@@ -132,7 +132,7 @@ impl App {
             Some(cluster) => {
                 let joining =
                     Joining { topics: config.registry, hub: &hub, metrics: &metrics, clock };
-                let (registry, member, gaps) = joining.join(cluster).map_err(RunError::Random)?;
+                let (registry, member, gaps) = joining.join(cluster)?;
                 (registry, Some((member, gaps)))
             }
             None => (Registry::new(config.registry), None),

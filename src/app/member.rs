@@ -2,13 +2,16 @@
 //! of each other.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::runtime::Builder;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::RunError;
 use crate::broker::Membership;
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Gaps};
@@ -43,13 +46,16 @@ impl Joining<'_> {
     /// Begins to join. The registry is shared with the other nodes; what browsers have to be told
     /// comes out of the receiver.
     ///
+    /// Everything between Redis and the hub has a thread of its own. On a runtime that steals work,
+    /// a lone publish woke threads three or four times.
+    ///
     /// # Errors
     ///
-    /// The system's, if it has no random numbers.
+    /// The system's, if it has no random numbers or no more threads.
     pub(super) fn join(
         self,
         config: ClusterConfig,
-    ) -> Result<(Registry, Member, Arc<Gaps>), getrandom::Error> {
+    ) -> Result<(Registry, Member, Arc<Gaps>), RunError> {
         let Self { topics, hub, metrics, clock } = self;
         let sharing = Sharing {
             prefix: config.prefix.clone(),
@@ -59,7 +65,8 @@ impl Joining<'_> {
         };
         let registry = Registry::shared(topics, sharing);
         let server = config.redis.clone();
-        let (cluster, gaps) = Cluster::new(config, Arc::clone(hub), Arc::clone(metrics), clock)?;
+        let (cluster, gaps) = Cluster::new(config, Arc::clone(hub), Arc::clone(metrics), clock)
+            .map_err(RunError::Random)?;
         let mut channels = cluster.channels();
         if let Some(channel) = registry.channel() {
             let registry = registry.clone();
@@ -68,9 +75,20 @@ impl Joining<'_> {
             channels.push((channel, hear));
         }
         let (tasks, end) = (TaskTracker::new(), CancellationToken::new());
+        let runtime =
+            Builder::new_current_thread().enable_all().build().map_err(RunError::Thread)?;
+        let entered = runtime.enter();
         let redis = Redis::start(server, channels, Arc::clone(metrics), end.clone());
         registry.join(Arc::clone(&redis), end.clone());
         cluster.join(&redis, &tasks, &end);
+        drop(entered);
+        let (ending, ended) = (end.clone(), tasks.clone());
+        let serve = async move {
+            ending.cancelled().await;
+            ended.wait().await;
+        };
+        let thread = thread::Builder::new().name("cluster".to_owned());
+        thread.spawn(move || runtime.block_on(serve)).map_err(RunError::Thread)?;
         let member = Member { registry: registry.clone(), cluster, redis, tasks, end };
         Ok((registry, member, gaps))
     }
