@@ -174,7 +174,7 @@ impl Broker {
     /// Whether the node is of full use: alone, or with a Redis that answers.
     pub fn is_ready(&self) -> bool {
         let is_up = |member: &Membership| member.redis.state() == LinkState::Up;
-        self.cluster.as_ref().is_none_or(is_up) && self.registry.is_reached()
+        self.cluster.as_ref().is_none_or(is_up) && !self.registry.is_greeting()
     }
 
     /// Counts the nodes anew for the next status document, if Redis answers within 100 ms.

@@ -68,7 +68,7 @@ pub struct LinkReport {
     pub away_ms: Option<u64>,
     /// Connections that took the place of another.
     pub reconnects: u64,
-    /// What went wrong last, since the start.
+    /// What is wrong, while it is away.
     pub last_error: Option<String>,
 }
 

@@ -201,9 +201,9 @@ impl Registry {
         }
     }
 
-    /// Whether Redis can be asked now, or need not be.
-    pub fn is_reached(&self) -> bool {
-        self.shared.as_ref().is_none_or(|shared| shared.serving().is_some())
+    /// Whether Redis answers, but cannot be asked for topics yet.
+    pub fn is_greeting(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.is_greeting())
     }
 
     /// Returns when Redis can be asked. At once for a node that is alone. Cancel-safe.

@@ -148,6 +148,13 @@ impl Shared {
         is_greeted.then_some((commands, runtime))
     }
 
+    /// Whether there is a connection that was not greeted yet.
+    pub(super) fn is_greeting(&self) -> bool {
+        let commands = self.way.get().and_then(|(redis, _)| redis.commands());
+        let greeted = self.greeted.load(Ordering::Acquire);
+        commands.is_some_and(|commands| commands.generation() != greeted)
+    }
+
     /// Returns when Redis can be asked.
     pub(super) async fn reached(&self) {
         loop {
