@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::ask::Asks;
 use super::count::Others;
@@ -52,6 +54,9 @@ impl Default for Pace {
     }
 }
 
+/// Time before a connection that did not serve, and still lives, is served again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What the tasks share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -86,26 +91,33 @@ pub(super) struct Complaints {
     pub(super) no_epoch: Once,
     pub(super) no_scripts: Once,
     pub(super) no_writes: Once,
+    pub(super) no_service: Once,
 }
 
 impl Default for Complaints {
     fn default() -> Self {
-        Self { no_epoch: Once::new(), no_scripts: Once::new(), no_writes: Once::new() }
+        Self {
+            no_epoch: Once::new(),
+            no_scripts: Once::new(),
+            no_writes: Once::new(),
+            no_service: Once::new(),
+        }
     }
 }
 
 /// Why a connection is not served any more.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// It is lost, or given up.
-    Lost,
+    /// It does not serve: it is lost or given up, or Redis refused what the tasks cannot do
+    /// without. It is served again after a while, unless a newer one takes its place before.
+    Broken(RedisError),
     /// Redis does not have what it had: the connection has to be greeted again.
     DataLost,
 }
 
 impl From<RedisError> for Ended {
-    fn from(_: RedisError) -> Self {
-        Self::Lost
+    fn from(why: RedisError) -> Self {
+        Self::Broken(why)
     }
 }
 
@@ -225,25 +237,36 @@ impl Shared {
             return;
         };
         let mut past = Past::default();
-        let mut generation = 0;
+        let mut commands = tokio::select! {
+            () = end.cancelled() => return,
+            first = redis.newer_commands(0) => first, // Cancel-safe.
+        };
         loop {
-            let commands = tokio::select! {
-                () = end.cancelled() => return,
-                commands = redis.newer_commands(generation) => commands, // Cancel-safe.
-            };
-            generation = commands.generation();
-            loop {
-                let ended = tokio::select! {
-                    () = end.cancelled() => return,
-                    // Cancel-safe. What is under way on the old connection is sent again.
-                    _ = redis.newer_commands(generation) => Ended::Lost,
-                    ended = self.serve_connection(&commands, &mut past) => ended,
-                };
-                match ended {
-                    Ended::Lost => break,
-                    Ended::DataLost => {}
+            let service = async {
+                loop {
+                    match self.serve_connection(&commands, &mut past).await {
+                        Ended::DataLost => {}
+                        Ended::Broken(why) => {
+                            self.complain_of(&why);
+                            sleep(AGAIN).await;
+                        }
+                    }
                 }
-            }
+            };
+            commands = tokio::select! {
+                () = end.cancelled() => return,
+                // Cancel-safe. What is under way on the old connection is sent again.
+                newer = redis.newer_commands(commands.generation()) => newer,
+                never = service => never,
+            };
+        }
+    }
+
+    fn complain_of(&self, why: &RedisError) {
+        if let RedisError::Refused { .. } = why {
+            self.complaints.no_service.call_once(|| {
+                warn!(%why, "Redis refuses what the registry needs; trying again every second");
+            });
         }
     }
 
