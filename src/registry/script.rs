@@ -34,7 +34,8 @@ impl Script {
 
 /// Writes a topic. Keys: the topic, when it was unregistered. Arguments: value, TTL in ms, when it
 /// was registered, on which condition, channel, message, the whole TTL, now, since when Redis had
-/// it.
+/// it. Moments are in microseconds of Redis' clock: two calls of PHP at two nodes may be less than
+/// a millisecond apart. A tombstone of an earlier version is in milliseconds.
 ///
 /// A topic that was there and is not was unregistered. If a node of ours says when, and that was
 /// before this registration, then that is not undone by it.
@@ -46,7 +47,8 @@ pub(super) static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local gone = tonumber(redis.pcall('GET', KEYS[2]) or 0) or 0
-if gone > tonumber(ARGV[3]) and gone <= tonumber(ARGV[8]) + 5000 then return 'gone' end
+if gone < 1e14 then gone = gone * 1000 end
+if gone > tonumber(ARGV[3]) and gone <= tonumber(ARGV[8]) + 5000000 then return 'gone' end
 local old = redis.pcall('GET', KEYS[1])
 if ARGV[4] == 'xx' and not old and gone <= tonumber(ARGV[9]) then return 'gone' end
 if ARGV[4] == 'nx' and old then return 'outdone' end
@@ -66,7 +68,8 @@ pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local gone = tonumber(redis.pcall('GET', KEYS[2]) or 0) or 0
-if gone < tonumber(ARGV[1]) or gone > tonumber(ARGV[6]) + 5000 then
+if gone < 1e14 then gone = gone * 1000 end
+if gone < tonumber(ARGV[1]) or gone > tonumber(ARGV[6]) + 5000000 then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[7])
 end
 local left = redis.call('PTTL', KEYS[1])
@@ -83,24 +86,29 @@ return 'done'
 pub(super) struct Moment {
     /// The node's clock.
     pub(super) now_ms: u64,
-    /// What Redis' clock is ahead of it.
-    pub(super) offset_ms: i64,
+    /// What Redis' clock is ahead of it, in µs.
+    pub(super) offset_us: i64,
     /// The whole time to live.
     pub(super) ttl_ms: u64,
 }
 
 impl Moment {
-    /// A moment of the node's clock in Redis' milliseconds.
-    pub(super) fn at_redis(self, ms: u64) -> i64 {
-        i64::try_from(ms).unwrap_or(i64::MAX).saturating_add(self.offset_ms)
+    /// A moment of the node's clock, in microseconds, by Redis' clock.
+    pub(super) fn at_redis(self, us: u64) -> i64 {
+        i64::try_from(us).unwrap_or(i64::MAX).saturating_add(self.offset_us)
+    }
+
+    /// The same in milliseconds.
+    pub(super) fn at_redis_ms(self, ms: u64) -> i64 {
+        self.at_redis(ms.saturating_mul(1000)) / 1000
     }
 }
 
 /// The command that carries out `sending` by script.
 pub(super) fn scripted(sending: &Sending, names: &Names, moment: Moment) -> Cmd {
     let topic = &*sending.topic;
-    let at = moment.at_redis(sending.at_ms);
-    let now = moment.at_redis(moment.now_ms);
+    let at = moment.at_redis(sending.at_us);
+    let now = moment.at_redis(moment.now_ms.saturating_mul(1000));
     let mut command = cmd("EVALSHA");
     let script = match sending.what {
         What::Put { .. } => &PUT,
@@ -111,7 +119,9 @@ pub(super) fn scripted(sending: &Sending, names: &Names, moment: Moment) -> Cmd 
         What::Put { meta, ends_ms, condition } => {
             let (condition, since) = match condition {
                 Condition::Always => ("", 0),
-                Condition::IfThere { since_ms } => ("xx", moment.at_redis(since_ms)),
+                Condition::IfThere { since_ms } => {
+                    ("xx", moment.at_redis(since_ms.saturating_mul(1000)))
+                }
                 Condition::IfAbsent => ("nx", 0),
             };
             command.arg(value::write(meta)).arg(left_ms(ends_ms, moment)).arg(at).arg(condition);
@@ -119,7 +129,7 @@ pub(super) fn scripted(sending: &Sending, names: &Names, moment: Moment) -> Cmd 
             command.arg(moment.ttl_ms).arg(now).arg(since);
         }
         What::Remove => {
-            let left_ms = left_ms(sending.at_ms.saturating_add(moment.ttl_ms), moment);
+            let left_ms = left_ms((sending.at_us / 1000).saturating_add(moment.ttl_ms), moment);
             command.arg(at).arg(left_ms).arg(moment.ttl_ms).arg(&names.changes);
             command.arg(value::write_change(topic, Change::Gone, at)).arg(now).arg(GONE_MS);
         }
@@ -177,7 +187,7 @@ pub(super) fn told(sendings: &[Sending], names: &Names, moment: Moment) -> Optio
     let mut pipeline = Pipeline::new();
     let mut is_empty = true;
     for sending in sendings.iter().filter(|sending| sending.what == What::Remove) {
-        let at = moment.at_redis(sending.at_ms);
+        let at = moment.at_redis(sending.at_us);
         let message = value::write_change(&sending.topic, Change::Gone, at);
         pipeline.cmd("PUBLISH").arg(&names.changes).arg(message);
         is_empty = false;

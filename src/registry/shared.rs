@@ -74,8 +74,8 @@ pub(super) struct Shared {
     pub(super) connected_ms: AtomicU64,
     /// Told when a connection was greeted.
     pub(super) was_greeted: Notify,
-    /// What Redis' clock is ahead of the node's, in ms.
-    pub(super) offset_ms: AtomicI64,
+    /// What Redis' clock is ahead of the node's, in µs.
+    pub(super) offset_us: AtomicI64,
     /// There is something to write.
     pub(super) written_behind: Notify,
     /// There is nothing to write any more.
@@ -136,7 +136,7 @@ impl Shared {
             connected_ms: AtomicU64::new(0),
             was_greeted: Notify::new(),
             // Until Redis is asked, this machine's idea of the time has to do.
-            offset_ms: AtomicI64::new(super::greet::offset_by_system_clock(sharing.clock)),
+            offset_us: AtomicI64::new(super::greet::offset_by_system_clock(sharing.clock)),
             written_behind: Notify::new(),
             caught_up: Notify::new(),
             complaints: Complaints::default(),
@@ -185,9 +185,9 @@ impl Shared {
             return;
         };
         self.asks.spoil(&topic);
-        let at_ms = at.saturating_sub(self.offset_ms.load(Ordering::Relaxed));
-        let at_ms = u64::try_from(at_ms).unwrap_or(0);
-        if self.memory.hear(&topic, change, at_ms, self.clock.now_ms()) {
+        let at_us = at.saturating_sub(self.offset_us.load(Ordering::Relaxed));
+        let at_us = u64::try_from(at_us).unwrap_or(0);
+        if self.memory.hear(&topic, change, at_us, self.clock.now_ms()) {
             self.written_behind.notify_one();
         }
         let is_known = || self.memory.contains(&topic);
@@ -206,11 +206,18 @@ impl Shared {
         }
     }
 
+    /// The millisecond `now_ms`, which somebody read of the clock a moment ago, in µs: as late in it
+    /// as it can be.
+    pub(super) fn finer(&self, now_ms: u64) -> u64 {
+        let first = now_ms.saturating_mul(1000);
+        self.clock.now_us().clamp(first, first.saturating_add(999))
+    }
+
     /// This moment, for commands.
     pub(super) fn moment(&self) -> Moment {
         Moment {
             now_ms: self.clock.now_ms(),
-            offset_ms: self.offset_ms.load(Ordering::Relaxed),
+            offset_us: self.offset_us.load(Ordering::Relaxed),
             ttl_ms: self.memory.ttl_ms,
         }
     }
