@@ -251,13 +251,8 @@ impl Shared {
         loop {
             let service = async {
                 loop {
-                    match self.serve_connection(&commands, &mut past).await {
-                        Ended::DataLost => {}
-                        Ended::Broken(why) => {
-                            self.complain_of(&why);
-                            sleep(AGAIN).await;
-                        }
-                    }
+                    let ended = self.serve_connection(&commands, &mut past).await;
+                    self.rest_after(ended).await;
                 }
             };
             commands = tokio::select! {
@@ -269,12 +264,17 @@ impl Shared {
         }
     }
 
-    fn complain_of(&self, why: &RedisError) {
+    /// Returns when a connection that is not served any more is to be served again.
+    async fn rest_after(&self, ended: Ended) {
+        let Ended::Broken(why) = ended else {
+            return;
+        };
         if let RedisError::Refused { .. } = why {
             self.complaints.no_service.call_once(|| {
                 warn!(%why, "Redis refuses what the registry needs; trying again every second");
             });
         }
+        sleep(AGAIN).await;
     }
 
     async fn serve_connection(&self, commands: &Commands, past: &mut Past) -> Ended {
@@ -286,5 +286,33 @@ impl Shared {
             ended = self.confirm_all(commands, past.epoch.as_deref()) => ended,
             ended = self.count_others(commands) => ended,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config::RegistryConfig;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_redis_refuses_to_serve_is_served_again_after_a_second() {
+        let memory = Memory::new(RegistryConfig { topic_ttl: Duration::from_secs(10) }, true);
+        let sharing = Sharing {
+            prefix: String::new(),
+            is_redis_cluster: false,
+            clock: Clock::start(),
+            metrics: Arc::default(),
+        };
+        let shared = Shared::new(Arc::new(memory), sharing, Pace::default());
+        let begun = Instant::now();
+
+        let refused = RedisError::Refused { code: "ERR".to_owned(), detail: String::new() };
+        shared.rest_after(refused.into()).await;
+        assert_eq!(begun.elapsed(), AGAIN);
+
+        shared.rest_after(Ended::DataLost).await;
+        assert_eq!(begun.elapsed(), AGAIN, "then there is no time to lose");
     }
 }

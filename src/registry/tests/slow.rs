@@ -32,7 +32,7 @@ async fn pass(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin + Send + 'static,
 ) {
-    let (sender, mut under_way) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let (sender, mut under_way) = mpsc::channel::<(Instant, Vec<u8>)>(10_000);
     tokio::spawn(async move {
         while let Some((due, bytes)) = under_way.recv().await {
             sleep_until(due).await;
@@ -43,7 +43,7 @@ async fn pass(
     });
     let mut buffer = vec![0; 65_536];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        let _ = sender.send((Instant::now() + WAY, buffer[..length].to_vec()));
+        let _ = sender.send((Instant::now() + WAY, buffer[..length].to_vec())).await;
     }
 }
 
