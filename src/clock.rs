@@ -28,6 +28,11 @@ impl Clock {
     pub fn now_ms(&self) -> u64 {
         millis(self.uptime())
     }
+
+    /// Microseconds since the start.
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.uptime().as_micros()).unwrap_or(u64::MAX)
+    }
 }
 
 /// `duration` in milliseconds, as far as they go (584 million years).
@@ -41,8 +46,8 @@ pub fn unix_now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Unix time in milliseconds; 0 on a machine whose clock stands before 1970.
-pub fn unix_now_ms() -> i64 {
+/// Unix time in microseconds; 0 on a machine whose clock stands before 1970.
+pub fn unix_now_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

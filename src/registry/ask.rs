@@ -18,7 +18,7 @@ use super::{Lookup, TopicMeta, value};
 use crate::redis::{Commands, RedisError};
 
 /// Questions that are under way at most; who has another is answered as if Redis were away.
-const QUESTIONS: usize = 4096;
+pub(super) const QUESTIONS: usize = 4096;
 
 /// Times that a question is put at most, when the topic is changed while it is under way.
 const TIMES: usize = 3;

@@ -2,12 +2,14 @@
 //! unregistered at a Go node, which says nothing, is seen within 15 s.
 //!
 //! Each question brings the epoch along, so that topics are never forgotten because the data was
-//! lost. With more topics than fit in a round at a bearable rate the round takes longer; then
+//! lost; a round without topics asks for it alone. Several questions are under way at a time, so
+//! that a Redis that is far away does not make the round longer. With more topics than fit in a round at a bearable rate the round takes longer; then
 //! [`super::Registry::lookup`] asks about what was not confirmed in time.
 
 use std::time::Duration;
 
 use ::redis::{Pipeline, Value, cmd};
+use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::memory::SHARDS;
@@ -20,6 +22,9 @@ const BATCH: usize = 256;
 
 /// Shortest time between two questions: 20,000 topics a second.
 const GAP: Duration = Duration::from_micros(12_800);
+
+/// Questions under way at a time: with 200 ms for an answer, 10,000 topics a second.
+const UNDER_WAY: usize = 8;
 
 /// The questions of a round, spread over its time.
 struct Round {
@@ -38,8 +43,8 @@ impl Shared {
             let topics = self.memory.len(self.clock.now_ms());
             let questions = u32::try_from(topics.div_ceil(BATCH)).unwrap_or(u32::MAX).max(1);
             let gap = if is_urgent { GAP } else { (self.pace.round / questions).max(GAP) };
-            let mut round = Round { begun, gap, asked: 0 };
-            if let Err(ended) = self.confirm_round(commands, epoch, &mut round).await {
+            let round = Round { begun, gap, asked: 0 };
+            if let Err(ended) = self.confirm_round(commands, epoch, round).await {
                 return ended;
             }
             is_urgent = tokio::select! {
@@ -63,35 +68,41 @@ impl Shared {
         &self,
         commands: &Commands,
         epoch: Option<&[u8]>,
-        round: &mut Round,
+        round: Round,
     ) -> Result<(), Ended> {
-        let mut batch = Vec::with_capacity(BATCH);
-        for part in 0..SHARDS {
-            for topic in self.memory.names_to_confirm(part, self.clock.now_ms()) {
-                batch.push(topic);
-                if batch.len() >= BATCH {
-                    round.wait().await;
-                    self.confirm_batch(commands, epoch, &batch).await?;
-                    batch.clear();
-                }
+        self.batches(round)
+            .map(|batch| self.confirm_batch(commands, epoch, batch))
+            .buffer_unordered(UNDER_WAY)
+            .try_for_each(|()| std::future::ready(Ok(())))
+            .await
+    }
+
+    /// The names of all topics in batches, each when it is due; at least one, if need be empty.
+    fn batches(&self, round: Round) -> impl Stream<Item = Vec<Box<str>>> {
+        let start = (round, 0, Vec::new());
+        stream::unfold(start, move |(mut round, mut part, mut names)| async move {
+            while names.len() < BATCH && part < SHARDS {
+                names.extend(self.memory.names_to_confirm(part, self.clock.now_ms()));
+                part += 1;
             }
-        }
-        if !batch.is_empty() {
+            if names.is_empty() && round.asked > 0 {
+                return None;
+            }
             round.wait().await;
-            self.confirm_batch(commands, epoch, &batch).await?;
-        }
-        Ok(())
+            let rest = names.split_off(BATCH.min(names.len()));
+            Some((names, (round, part, rest)))
+        })
     }
 
     async fn confirm_batch(
         &self,
         commands: &Commands,
         epoch: Option<&[u8]>,
-        topics: &[Box<str>],
+        topics: Vec<Box<str>>,
     ) -> Result<(), Ended> {
         let mut command = cmd("MGET");
         command.arg(&self.names.epoch);
-        for topic in topics {
+        for topic in &topics {
             command.arg(self.names.topic(topic));
         }
         let asked_ms = self.clock.now_ms();

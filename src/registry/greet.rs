@@ -15,11 +15,14 @@ use tracing::{info, warn};
 use super::script::{PUT, REMOVE};
 use super::shared::{Ended, Shared};
 use super::writes::seconds;
-use crate::clock::{Clock, millis, unix_now_ms};
+use crate::clock::{Clock, millis, unix_now_us};
 use crate::redis::{Commands, RedisError};
 
 /// Times that Redis is asked for the time; the answer that took least is best.
 const TIMES: usize = 3;
+
+/// Room for error in reading two clocks, in µs.
+const READING_US: i64 = 10;
 
 /// Time for which a sign of this node is kept in the data, in ms.
 const SEEN_MS: u64 = 3_600_000;
@@ -36,9 +39,20 @@ pub(super) struct Past {
     run_id: Option<String>,
 }
 
-/// What the node's clock has to be put ahead to say what this machine takes for the time.
+/// What the node's clock has to be put ahead to say what this machine takes for the time, in µs.
 pub(super) fn offset_by_system_clock(clock: Clock) -> i64 {
-    unix_now_ms().saturating_sub(i64::try_from(clock.now_ms()).unwrap_or(i64::MAX))
+    // The thread may have to wait between the two; once of several times it does not.
+    let mut offsets = [0; TIMES];
+    for offset in &mut offsets {
+        *offset = ahead(unix_now_us(), clock.now_us());
+    }
+    offsets.sort_unstable();
+    offsets[TIMES / 2]
+}
+
+/// What a moment of Redis is ahead of one of the node's clock, both in µs.
+fn ahead(redis_us: i64, us: u64) -> i64 {
+    redis_us.saturating_sub(i64::try_from(us).unwrap_or(i64::MAX))
 }
 
 impl Shared {
@@ -77,7 +91,9 @@ impl Shared {
     /// Finds out what Redis' clock is ahead of the node's.
     ///
     /// What is known stays as long as it can be true, so that the order of what this node does
-    /// never changes by a better guess.
+    /// never changes by a better guess. At first that is what this machine takes for the time: so
+    /// nodes of machines whose clocks agree with each other and with Redis' agree to the
+    /// microsecond, and all others to the time of half an answer.
     pub(super) async fn compare_clocks(
         &self,
         commands: &Commands,
@@ -85,24 +101,24 @@ impl Shared {
     ) -> Result<(), Ended> {
         let mut best: Option<(u64, i64, i64)> = None;
         for _ in 0..times {
-            let sent_ms = self.clock.now_ms();
+            let sent_us = self.clock.now_us();
             let time: Option<(i64, i64)> = optional(commands.query(&cmd("TIME")).await)?;
             let Some((secs, micros)) = time else {
                 return Ok(()); // Not allowed: the machine's own clock has to do.
             };
-            let received_ms = self.clock.now_ms();
-            let redis_ms = secs.saturating_mul(1000).saturating_add(micros / 1000);
-            let ahead = |ms: u64| redis_ms.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX));
-            let took = received_ms.saturating_sub(sent_ms);
+            let received_us = self.clock.now_us();
+            let redis_us = secs.saturating_mul(1_000_000).saturating_add(micros);
+            let took = received_us.saturating_sub(sent_us);
             if best.is_none_or(|(least, ..)| took < least) {
-                best = Some((took, ahead(received_ms), ahead(sent_ms)));
+                best = Some((took, ahead(redis_us, received_us), ahead(redis_us, sent_us)));
             }
         }
         if let Some((_, low, high)) = best {
-            let known = self.offset_ms.load(Ordering::Relaxed);
-            // Both clocks are read in whole milliseconds.
-            if known < low - 1 || known > high + 1 {
-                self.offset_ms.store(low.midpoint(high), Ordering::Relaxed);
+            let possible = low.saturating_sub(READING_US)..=high.saturating_add(READING_US);
+            if !possible.contains(&self.offset_us.load(Ordering::Relaxed)) {
+                let system = offset_by_system_clock(self.clock);
+                let better = if possible.contains(&system) { system } else { low.midpoint(high) };
+                self.offset_us.store(better, Ordering::Relaxed);
             }
         }
         Ok(())
@@ -112,7 +128,7 @@ impl Shared {
     pub(super) async fn sign(&self, commands: &Commands) -> Result<(), Ended> {
         let moment = self.moment();
         let mut command = cmd("SET");
-        command.arg(&self.names.seen).arg(moment.at_redis(moment.now_ms)).arg("PX").arg(SEEN_MS);
+        command.arg(&self.names.seen).arg(moment.at_redis_ms(moment.now_ms)).arg("PX").arg(SEEN_MS);
         optional::<Value>(commands.query(&command).await)?;
         Ok(())
     }
@@ -164,7 +180,7 @@ impl Shared {
         command.arg(&self.names.seen);
         let seen: Option<Option<i64>> = optional(commands.query(&command).await)?;
         Ok(seen.flatten().map(|seen| {
-            let ms = seen.saturating_sub(self.offset_ms.load(Ordering::Relaxed));
+            let ms = seen.saturating_sub(self.offset_us.load(Ordering::Relaxed) / 1000);
             seconds(u64::try_from(ms.saturating_sub(SLACK_MS)).unwrap_or(0))
         }))
     }

@@ -65,9 +65,19 @@ pub(super) struct Entry {
     pub(super) confirmed_ms: u64,
     /// Since when Redis has it as far as is known here, in seconds.
     pub(super) since_secs: u32,
+    /// What its registration was later than the whole millisecond, in µs.
+    pub(super) micros: u16,
     pub(super) meta: TopicMeta,
     /// Whether it was registered at this node.
     pub(super) is_ours: bool,
+}
+
+impl Entry {
+    /// When it was registered, if that was at this node, in µs of its clock.
+    pub(super) fn registered_us(&self, ttl_ms: u64) -> u64 {
+        let ms = self.ends_ms.saturating_sub(ttl_ms);
+        ms.saturating_mul(1000).saturating_add(self.micros.into())
+    }
 }
 
 /// What the memory knows of a topic.
@@ -97,26 +107,38 @@ impl Memory {
 
     /// Registers `topic` or renews it. Whether it was not known before.
     pub(super) fn register(&self, topic: &str, meta: TopicMeta, now_ms: u64) -> bool {
+        self.register_at(topic, meta, now_ms.saturating_mul(1000))
+    }
+
+    /// As [`Memory::register`], at a moment in microseconds, by which Redis and other nodes know
+    /// what came first.
+    pub(super) fn register_at(&self, topic: &str, meta: TopicMeta, now_us: u64) -> bool {
+        let (now_ms, micros) = (now_us / 1000, (now_us % 1000) as u16);
         let ends_ms = now_ms.saturating_add(self.ttl_ms);
         let mut shard = self.shard(topic).lock();
         self.clear(&mut shard.topics, now_ms, CLEARED_PER_CALL);
-        let entry = Entry { ends_ms, confirmed_ms: 0, since_secs: 0, meta, is_ours: true };
+        let entry = Entry { ends_ms, confirmed_ms: 0, since_secs: 0, micros, meta, is_ours: true };
         let before = shard.topics.to_back(topic).map(|known| std::mem::replace(known, entry));
         if before.is_none() {
             shard.topics.insert(topic.into(), entry);
         }
         if self.is_shared {
-            shard.note_registration(topic, before, entry, now_ms);
+            shard.note_registration(topic, before, entry, now_us);
         }
         before.is_none()
     }
 
     /// Forgets `topic`; whether it was registered does not matter.
     pub(super) fn unregister(&self, topic: &str, now_ms: u64) {
+        self.unregister_at(topic, now_ms.saturating_mul(1000));
+    }
+
+    /// As [`Memory::unregister`], at a moment in microseconds.
+    pub(super) fn unregister_at(&self, topic: &str, now_us: u64) {
         let mut shard = self.shard(topic).lock();
         shard.topics.remove(topic);
         if self.is_shared {
-            shard.writes.remove(topic, now_ms);
+            shard.writes.remove(topic, now_us);
         }
     }
 
@@ -235,7 +257,7 @@ impl Memory {
 impl Shard {
     /// A registration is to be written. What Redis said before says nothing of it, but that the
     /// topic is there.
-    fn note_registration(&mut self, topic: &str, before: Option<Entry>, entry: Entry, now_ms: u64) {
+    fn note_registration(&mut self, topic: &str, before: Option<Entry>, entry: Entry, now_us: u64) {
         let mut had = Had::default();
         if let (Some(before), Some(known)) = (before, self.topics.get_mut(topic)) {
             known.confirmed_ms = before.confirmed_ms;
@@ -244,7 +266,7 @@ impl Shard {
                 had = Had { from_ms: before.confirmed_ms, until_ms: before.ends_ms };
             }
         }
-        self.writes.put(topic, entry.meta, entry.ends_ms, now_ms, had);
+        self.writes.put(topic, entry.meta, entry.ends_ms, now_us, had);
     }
 }
 

@@ -115,24 +115,27 @@ impl Registry {
     /// Registers `topic`, or renews it with another `meta`, for the time to live from `now_ms`.
     /// Other nodes hear of it soon after.
     pub fn register(&self, topic: &str, meta: TopicMeta, now_ms: u64) {
-        let is_new = self.memory.register(topic, meta, now_ms);
-        if let Some(shared) = &self.shared {
-            if is_new {
-                shared.others.became_known(topic);
-            }
-            shared.written_behind.notify_one();
+        let Some(shared) = &self.shared else {
+            self.memory.register(topic, meta, now_ms);
+            return;
+        };
+        if self.memory.register_at(topic, meta, shared.finer(now_ms)) {
+            shared.others.became_known(topic);
         }
+        shared.written_behind.notify_one();
     }
 
     /// Forgets `topic`; whether it was registered does not matter. Other nodes hear of it soon
     /// after.
     pub fn unregister(&self, topic: &str, now_ms: u64) {
-        self.memory.unregister(topic, now_ms);
-        if let Some(shared) = &self.shared {
-            shared.asks.spoil(topic);
-            shared.others.has_gone(topic);
-            shared.written_behind.notify_one();
-        }
+        let Some(shared) = &self.shared else {
+            self.memory.unregister(topic, now_ms);
+            return;
+        };
+        self.memory.unregister_at(topic, shared.finer(now_ms));
+        shared.asks.spoil(topic);
+        shared.others.has_gone(topic);
+        shared.written_behind.notify_one();
     }
 
     /// What is known of `topic` at `now_ms`, without asking anybody.

@@ -32,50 +32,76 @@ impl Script {
     }
 }
 
-/// Writes a topic. Keys: the topic, when it was unregistered. Arguments: value, TTL in ms, when it
-/// was registered, on which condition, channel, message, the whole TTL, now, since when Redis had
-/// it.
+/// What both scripts begin with: the time now by Redis' clock, and when the topic was unregistered,
+/// both in microseconds. The last argument is the time as the node takes it to be, for a Redis
+/// that does not tell it.
+///
+/// A tombstone of an earlier version is in milliseconds. One from the future is none: it is by the
+/// clock of a server whose place this one took, or from before the clock was set back, and must not
+/// refuse what is registered now until this clock has caught up. What other nodes then write late
+/// may revive the topic, unless the node that unregistered it has written its tombstone again, as
+/// it does when it finds another server ([`super::greet`]). A node may err by half of the time of
+/// an answer, for which 100 ms are room.
+macro_rules! beginning {
+    () => {
+        r"
+local now = tonumber(ARGV[#ARGV])
+local time = redis.pcall('TIME')
+if not time.err then now = time[1] * 1000000 + time[2] end
+local gone = tonumber(redis.pcall('GET', KEYS[2]) or 0) or 0
+if gone < 1e14 then gone = gone * 1000 end
+if gone > now + 100000 then gone = 0 end
+"
+    };
+}
+
+/// Writes a topic. Keys: the topic, when it was unregistered. Arguments: value, its end, when it
+/// was registered, on which condition, channel, message, the whole TTL, since when Redis had it,
+/// now. Moments are in microseconds of Redis' clock, because two calls of PHP at two nodes may be
+/// less than a millisecond apart, but ends and TTLs in milliseconds.
+///
+/// The TTL is computed here: a command may be carried out long after it was sent, when Redis hung
+/// or by a connection that was given up meanwhile.
 ///
 /// A topic that was there and is not was unregistered. If a node of ours says when, and that was
 /// before this registration, then that is not undone by it.
 ///
 /// A registration that Redis has counts as later only if it is by more than a second: less can be
-/// the error of what the times were computed from. An unregistration from the future is none: the
-/// clock was set back.
+/// the error of what the times were computed from.
 pub(super) static PUT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    Script::new(concat!(
+        beginning!(),
         r"
-local gone = tonumber(redis.pcall('GET', KEYS[2]) or 0) or 0
-if gone > tonumber(ARGV[3]) and gone <= tonumber(ARGV[8]) + 5000 then return 'gone' end
+if gone > tonumber(ARGV[3]) then return 'gone' end
 local old = redis.pcall('GET', KEYS[1])
-if ARGV[4] == 'xx' and not old and gone <= tonumber(ARGV[9]) then return 'gone' end
+if ARGV[4] == 'xx' and not old and gone <= tonumber(ARGV[8]) then return 'gone' end
 if ARGV[4] == 'nx' and old then return 'outdone' end
+local whole = tonumber(ARGV[7])
+local ttl = math.max(1, math.min(tonumber(ARGV[2]) - math.floor(now / 1000), whole))
 local left = redis.call('PTTL', KEYS[1])
-if left > tonumber(ARGV[2]) + 1000 and left <= tonumber(ARGV[7]) then return 'outdone' end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if left > ttl + 1000 and left <= whole then return 'outdone' end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ttl)
 if old ~= ARGV[1] then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
 return 'done'
 ",
-    )
+    ))
 });
 
-/// Removes a topic. Keys as above. Arguments: when it was unregistered, TTL in ms that a topic
-/// would have that was registered then, the whole TTL, channel, message, now, time that this is
-/// kept.
+/// Removes a topic. Keys as above. Arguments: when it was unregistered, the end that a topic would
+/// have that was registered then, the whole TTL, channel, message, time that this is kept, now.
 pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    Script::new(concat!(
+        beginning!(),
         r"
-local gone = tonumber(redis.pcall('GET', KEYS[2]) or 0) or 0
-if gone < tonumber(ARGV[1]) or gone > tonumber(ARGV[6]) + 5000 then
-  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[7])
-end
+if gone < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[6]) end
+local ttl = tonumber(ARGV[2]) - math.floor(now / 1000)
 local left = redis.call('PTTL', KEYS[1])
-if left > tonumber(ARGV[2]) + 1000 and left <= tonumber(ARGV[3]) then return 'outdone' end
+if left > ttl + 1000 and left <= tonumber(ARGV[3]) then return 'outdone' end
 redis.call('DEL', KEYS[1])
 redis.call('PUBLISH', ARGV[4], ARGV[5])
 return 'done'
 ",
-    )
+    ))
 });
 
 /// What is needed to make commands of writes.
@@ -83,24 +109,29 @@ return 'done'
 pub(super) struct Moment {
     /// The node's clock.
     pub(super) now_ms: u64,
-    /// What Redis' clock is ahead of it.
-    pub(super) offset_ms: i64,
+    /// What Redis' clock is ahead of it, in µs.
+    pub(super) offset_us: i64,
     /// The whole time to live.
     pub(super) ttl_ms: u64,
 }
 
 impl Moment {
-    /// A moment of the node's clock in Redis' milliseconds.
-    pub(super) fn at_redis(self, ms: u64) -> i64 {
-        i64::try_from(ms).unwrap_or(i64::MAX).saturating_add(self.offset_ms)
+    /// A moment of the node's clock, in microseconds, by Redis' clock.
+    pub(super) fn at_redis(self, us: u64) -> i64 {
+        i64::try_from(us).unwrap_or(i64::MAX).saturating_add(self.offset_us)
+    }
+
+    /// The same in milliseconds.
+    pub(super) fn at_redis_ms(self, ms: u64) -> i64 {
+        self.at_redis(ms.saturating_mul(1000)) / 1000
     }
 }
 
 /// The command that carries out `sending` by script.
 pub(super) fn scripted(sending: &Sending, names: &Names, moment: Moment) -> Cmd {
     let topic = &*sending.topic;
-    let at = moment.at_redis(sending.at_ms);
-    let now = moment.at_redis(moment.now_ms);
+    let at = moment.at_redis(sending.at_us);
+    let now = moment.at_redis(moment.now_ms.saturating_mul(1000));
     let mut command = cmd("EVALSHA");
     let script = match sending.what {
         What::Put { .. } => &PUT,
@@ -111,19 +142,22 @@ pub(super) fn scripted(sending: &Sending, names: &Names, moment: Moment) -> Cmd 
         What::Put { meta, ends_ms, condition } => {
             let (condition, since) = match condition {
                 Condition::Always => ("", 0),
-                Condition::IfThere { since_ms } => ("xx", moment.at_redis(since_ms)),
+                Condition::IfThere { since_ms } => {
+                    ("xx", moment.at_redis(since_ms.saturating_mul(1000)))
+                }
                 Condition::IfAbsent => ("nx", 0),
             };
-            command.arg(value::write(meta)).arg(left_ms(ends_ms, moment)).arg(at).arg(condition);
+            command.arg(value::write(meta)).arg(moment.at_redis_ms(ends_ms)).arg(at).arg(condition);
             command.arg(&names.changes).arg(value::write_change(topic, Change::Put(meta), at));
-            command.arg(moment.ttl_ms).arg(now).arg(since);
+            command.arg(moment.ttl_ms).arg(since);
         }
         What::Remove => {
-            let left_ms = left_ms(sending.at_ms.saturating_add(moment.ttl_ms), moment);
-            command.arg(at).arg(left_ms).arg(moment.ttl_ms).arg(&names.changes);
-            command.arg(value::write_change(topic, Change::Gone, at)).arg(now).arg(GONE_MS);
+            let ends_ms = (sending.at_us / 1000).saturating_add(moment.ttl_ms);
+            command.arg(at).arg(moment.at_redis_ms(ends_ms)).arg(moment.ttl_ms).arg(&names.changes);
+            command.arg(value::write_change(topic, Change::Gone, at)).arg(GONE_MS);
         }
     }
+    command.arg(now);
     command
 }
 
@@ -177,7 +211,7 @@ pub(super) fn told(sendings: &[Sending], names: &Names, moment: Moment) -> Optio
     let mut pipeline = Pipeline::new();
     let mut is_empty = true;
     for sending in sendings.iter().filter(|sending| sending.what == What::Remove) {
-        let at = moment.at_redis(sending.at_ms);
+        let at = moment.at_redis(sending.at_us);
         let message = value::write_change(&sending.topic, Change::Gone, at);
         pipeline.cmd("PUBLISH").arg(&names.changes).arg(message);
         is_empty = false;

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use super::ask::Asks;
 use super::count::Others;
@@ -52,6 +54,9 @@ impl Default for Pace {
     }
 }
 
+/// Time before a connection that did not serve, and still lives, is served again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What the tasks share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -69,8 +74,8 @@ pub(super) struct Shared {
     pub(super) connected_ms: AtomicU64,
     /// Told when a connection was greeted.
     pub(super) was_greeted: Notify,
-    /// What Redis' clock is ahead of the node's, in ms.
-    pub(super) offset_ms: AtomicI64,
+    /// What Redis' clock is ahead of the node's, in µs.
+    pub(super) offset_us: AtomicI64,
     /// There is something to write.
     pub(super) written_behind: Notify,
     /// There is nothing to write any more.
@@ -86,26 +91,33 @@ pub(super) struct Complaints {
     pub(super) no_epoch: Once,
     pub(super) no_scripts: Once,
     pub(super) no_writes: Once,
+    pub(super) no_service: Once,
 }
 
 impl Default for Complaints {
     fn default() -> Self {
-        Self { no_epoch: Once::new(), no_scripts: Once::new(), no_writes: Once::new() }
+        Self {
+            no_epoch: Once::new(),
+            no_scripts: Once::new(),
+            no_writes: Once::new(),
+            no_service: Once::new(),
+        }
     }
 }
 
 /// Why a connection is not served any more.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// It is lost, or given up.
-    Lost,
+    /// It does not serve: it is lost or given up, or Redis refused what the tasks cannot do
+    /// without. It is served again after a while, unless a newer one takes its place before.
+    Broken(RedisError),
     /// Redis does not have what it had: the connection has to be greeted again.
     DataLost,
 }
 
 impl From<RedisError> for Ended {
-    fn from(_: RedisError) -> Self {
-        Self::Lost
+    fn from(why: RedisError) -> Self {
+        Self::Broken(why)
     }
 }
 
@@ -124,7 +136,7 @@ impl Shared {
             connected_ms: AtomicU64::new(0),
             was_greeted: Notify::new(),
             // Until Redis is asked, this machine's idea of the time has to do.
-            offset_ms: AtomicI64::new(super::greet::offset_by_system_clock(sharing.clock)),
+            offset_us: AtomicI64::new(super::greet::offset_by_system_clock(sharing.clock)),
             written_behind: Notify::new(),
             caught_up: Notify::new(),
             complaints: Complaints::default(),
@@ -180,9 +192,9 @@ impl Shared {
             return;
         };
         self.asks.spoil(&topic);
-        let at_ms = at.saturating_sub(self.offset_ms.load(Ordering::Relaxed));
-        let at_ms = u64::try_from(at_ms).unwrap_or(0);
-        if self.memory.hear(&topic, change, at_ms, self.clock.now_ms()) {
+        let at_us = at.saturating_sub(self.offset_us.load(Ordering::Relaxed));
+        let at_us = u64::try_from(at_us).unwrap_or(0);
+        if self.memory.hear(&topic, change, at_us, self.clock.now_ms()) {
             self.written_behind.notify_one();
         }
         let is_known = || self.memory.contains(&topic);
@@ -201,11 +213,18 @@ impl Shared {
         }
     }
 
+    /// The millisecond `now_ms`, which somebody read of the clock a moment ago, in µs: as late in it
+    /// as it can be.
+    pub(super) fn finer(&self, now_ms: u64) -> u64 {
+        let first = now_ms.saturating_mul(1000);
+        self.clock.now_us().clamp(first, first.saturating_add(999))
+    }
+
     /// This moment, for commands.
     pub(super) fn moment(&self) -> Moment {
         Moment {
             now_ms: self.clock.now_ms(),
-            offset_ms: self.offset_ms.load(Ordering::Relaxed),
+            offset_us: self.offset_us.load(Ordering::Relaxed),
             ttl_ms: self.memory.ttl_ms,
         }
     }
@@ -232,26 +251,37 @@ impl Shared {
             return;
         };
         let mut past = Past::default();
-        let mut generation = 0;
+        let mut commands = tokio::select! {
+            () = end.cancelled() => return,
+            first = redis.newer_commands(0) => first, // Cancel-safe.
+        };
         loop {
-            let commands = tokio::select! {
-                () = end.cancelled() => return,
-                commands = redis.newer_commands(generation) => commands, // Cancel-safe.
-            };
-            generation = commands.generation();
-            loop {
-                let ended = tokio::select! {
-                    () = end.cancelled() => return,
-                    // Cancel-safe. What is under way on the old connection is sent again.
-                    _ = redis.newer_commands(generation) => Ended::Lost,
-                    ended = self.serve_connection(&commands, &mut past) => ended,
-                };
-                match ended {
-                    Ended::Lost => break,
-                    Ended::DataLost => {}
+            let service = async {
+                loop {
+                    let ended = self.serve_connection(&commands, &mut past).await;
+                    self.rest_after(ended).await;
                 }
-            }
+            };
+            commands = tokio::select! {
+                () = end.cancelled() => return,
+                // Cancel-safe. What is under way on the old connection is sent again.
+                newer = redis.newer_commands(commands.generation()) => newer,
+                never = service => never,
+            };
         }
+    }
+
+    /// Returns when a connection that is not served any more is to be served again.
+    async fn rest_after(&self, ended: Ended) {
+        let Ended::Broken(why) = ended else {
+            return;
+        };
+        if let RedisError::Refused { .. } = why {
+            self.complaints.no_service.call_once(|| {
+                warn!(%why, "Redis refuses what the registry needs; trying again every second");
+            });
+        }
+        sleep(AGAIN).await;
     }
 
     async fn serve_connection(&self, commands: &Commands, past: &mut Past) -> Ended {
@@ -263,5 +293,33 @@ impl Shared {
             ended = self.confirm_all(commands, past.epoch.as_deref()) => ended,
             ended = self.count_others(commands) => ended,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config::RegistryConfig;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_redis_refuses_to_serve_is_served_again_after_a_second() {
+        let memory = Memory::new(RegistryConfig { topic_ttl: Duration::from_secs(10) }, true);
+        let sharing = Sharing {
+            prefix: String::new(),
+            is_redis_cluster: false,
+            clock: Clock::start(),
+            metrics: Arc::default(),
+        };
+        let shared = Shared::new(Arc::new(memory), sharing, Pace::default());
+        let begun = Instant::now();
+
+        let refused = RedisError::Refused { code: "ERR".to_owned(), detail: String::new() };
+        shared.rest_after(refused.into()).await;
+        assert_eq!(begun.elapsed(), AGAIN);
+
+        shared.rest_after(Ended::DataLost).await;
+        assert_eq!(begun.elapsed(), AGAIN, "then there is no time to lose");
     }
 }

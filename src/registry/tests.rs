@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shared::Pace;
 use super::{Lookup, Registry, Sharing, TopicMeta};
-use crate::clock::{Clock, unix_now_ms};
+use crate::clock::{Clock, unix_now_us};
 use crate::config::{RedisConfig, RedisTarget, RegistryConfig};
 use crate::metrics::Metrics;
 use crate::redis::tests::server::Server;

@@ -44,6 +44,7 @@ impl Memory {
             ends_ms,
             confirmed_ms: asked_ms.max(1),
             since_secs: seconds(asked_ms),
+            micros: 0,
             meta,
             is_ours: false,
         };
@@ -104,26 +105,26 @@ impl Memory {
         false
     }
 
-    /// A node of ours, perhaps this one, did something with `topic` at `at_ms`. Whether it has to
-    /// be written again, because what this node did is newer and was undone.
-    pub(super) fn hear(&self, topic: &str, change: Change, at_ms: u64, now_ms: u64) -> bool {
+    /// A node of ours, perhaps this one, did something with `topic` at `at_us`, in µs of this
+    /// node's clock. Whether it has to be written again, because what this node did is newer and was undone.
+    pub(super) fn hear(&self, topic: &str, change: Change, at_us: u64, now_ms: u64) -> bool {
         let mut shard = self.shard(topic).lock();
         let Shard { topics, writes } = &mut *shard;
         match writes.intent(topic) {
-            Some((ours_ms, is_removal)) if is_removal || ours_ms >= at_ms => return false,
+            Some((ours_us, is_removal)) if is_removal || ours_us >= at_us => return false,
             Some(_) => writes.forget(topic), // Older than what was done elsewhere.
             None => {}
         }
         let Some(entry) = topics.get_mut(topic) else {
             return false; // It is not learned: nobody has asked for it here.
         };
-        let ours_ms = entry.ends_ms.saturating_sub(self.ttl_ms);
-        if entry.is_ours && ours_ms >= at_ms {
+        let ours_us = entry.registered_us(self.ttl_ms);
+        if entry.is_ours && ours_us >= at_us {
             let is_undone = change != Change::Put(entry.meta);
-            if is_undone && ours_ms > at_ms {
+            if is_undone && ours_us > at_us {
                 let (meta, ends_ms) = (entry.meta, entry.ends_ms);
                 let what = What::Put { meta, ends_ms, condition: Condition::Always };
-                writes.restore(topic, what, ours_ms);
+                writes.restore(topic, what, ours_us);
                 return true;
             }
             return false;
@@ -249,9 +250,9 @@ mod tests {
     fn a_change_elsewhere_counts_if_it_is_newer() {
         let memory = with_written(1_000);
 
-        assert!(!memory.hear("t", Change::Put(CLOSED), 1_001, 1_010));
+        assert!(!memory.hear("t", Change::Put(CLOSED), 1_001_000, 1_010));
         assert_eq!(recall(&memory, 1_010), Recall::Known(CLOSED));
-        assert!(!memory.hear("t", Change::Gone, 1_002, 1_020));
+        assert!(!memory.hear("t", Change::Gone, 1_002_000, 1_020));
         assert_eq!(recall(&memory, 1_020), Recall::Nothing);
         assert_eq!(memory.writes(), 0);
     }
@@ -261,24 +262,24 @@ mod tests {
         for change in [Change::Gone, Change::Put(CLOSED)] {
             let memory = with_written(1_000);
 
-            assert!(memory.hear("t", change, 999, 1_010));
+            assert!(memory.hear("t", change, 999_000, 1_010));
 
             assert_eq!(recall(&memory, 1_010), Recall::Known(OPEN));
             let written = write_all(&memory, 1_010);
             assert_eq!(written.len(), 1);
-            assert_eq!(written[0].at_ms, 1_000, "with the time of its intent");
+            assert_eq!(written[0].at_us, 1_000_000, "with the time of its intent");
         }
     }
 
     #[test]
     fn the_echo_of_what_this_node_did_changes_nothing() {
         let memory = with_written(1_000);
-        memory.hear("t", Change::Put(OPEN), 1_000, 1_001);
+        memory.hear("t", Change::Put(OPEN), 1_000_000, 1_001);
         memory.unregister("t", 1_002);
         write_all(&memory, 1_002);
         memory.register("t", CLOSED, 1_002);
 
-        assert!(!memory.hear("t", Change::Gone, 1_002, 1_003));
+        assert!(!memory.hear("t", Change::Gone, 1_002_000, 1_003));
 
         assert_eq!(recall(&memory, 1_003), Recall::Known(CLOSED));
         assert_eq!(write_all(&memory, 1_003).len(), 1);
@@ -289,10 +290,10 @@ mod tests {
         let memory = memory();
         memory.register("t", OPEN, 1_000);
 
-        assert!(!memory.hear("t", Change::Gone, 999, 1_001));
+        assert!(!memory.hear("t", Change::Gone, 999_000, 1_001));
         assert_eq!(recall(&memory, 1_001), Recall::Known(OPEN));
 
-        assert!(!memory.hear("t", Change::Gone, 1_001, 1_002));
+        assert!(!memory.hear("t", Change::Gone, 1_001_000, 1_002));
         assert_eq!(recall(&memory, 1_002), Recall::Nothing);
         assert_eq!(memory.writes(), 0);
     }
@@ -301,7 +302,7 @@ mod tests {
     fn topics_that_nobody_asked_for_here_are_not_learned_from_changes() {
         let memory = memory();
 
-        memory.hear("t", Change::Put(OPEN), 1_000, 1_000);
+        memory.hear("t", Change::Put(OPEN), 1_000_000, 1_000);
 
         assert_eq!(recall(&memory, 1_000), Recall::Nothing);
     }

@@ -8,6 +8,9 @@ use super::TopicMeta;
 use super::told::Change;
 use crate::protocol::json::{self, Rest};
 
+/// No moment that is told is before this one in microseconds, nor after it in milliseconds.
+const EARLIEST_US: i64 = 100_000_000_000_000;
+
 /// The value of a topic's key.
 pub(super) fn write(meta: TopicMeta) -> &'static str {
     if meta.require_token { r#"{"require_token":true}"# } else { r#"{"require_token":false}"# }
@@ -27,7 +30,7 @@ pub(super) fn read(value: &[u8]) -> Option<TopicMeta> {
     Some(TopicMeta { require_token })
 }
 
-/// The message that `topic` was changed at `at`, in Redis' milliseconds.
+/// The message that `topic` was changed at `at`, in Redis' microseconds.
 pub(super) fn write_change(topic: &str, change: Change, at: i64) -> String {
     let mut message = String::with_capacity(64 + topic.len());
     message.push_str(r#"{"topic":"#);
@@ -42,7 +45,7 @@ pub(super) fn write_change(topic: &str, change: Change, at: i64) -> String {
     message
 }
 
-/// Topic, change and time of a message; `None` if it is unreadable.
+/// Topic, change and time of a message, in Redis' microseconds; `None` if it is unreadable.
 pub(super) fn read_change(message: &[u8]) -> Option<(Cow<'_, str>, Change, i64)> {
     let text = std::str::from_utf8(message).ok()?;
     let (mut topic, mut at, mut require_token, mut gone) = (None, None, None, false);
@@ -64,7 +67,13 @@ pub(super) fn read_change(message: &[u8]) -> Option<(Cow<'_, str>, Change, i64)>
         Some(require_token) => Change::Put(TopicMeta { require_token }),
         None => return None,
     };
-    Some((topic?, change, at?))
+    Some((topic?, change, micros(at?)))
+}
+
+/// A moment in microseconds. One before March 1973 is in milliseconds, as a node of an earlier
+/// version says it.
+fn micros(at: i64) -> i64 {
+    if (0..EARLIEST_US).contains(&at) { at.saturating_mul(1000) } else { at }
 }
 
 #[cfg(test)]
@@ -93,6 +102,15 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_in_milliseconds_is_understood() {
+        let message = br#"{"topic":"t","at":1763862000123,"gone":true}"#;
+
+        let read = read_change(message);
+
+        assert_eq!(read, Some(("t".into(), Change::Gone, 1_763_862_000_123_000)));
+    }
+
+    #[test]
     fn a_message_that_lacks_something_is_none() {
         for message in ["", "null", "{}", r#"{"topic":"a","at":1}"#, r#"{"topic":"a","gone":true}"#]
         {
@@ -102,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(topic in ".{0,40}", at in any::<i64>(), kind in 0..3) {
+        fn what_is_written_is_read(topic in ".{0,40}", at in EARLIEST_US.., kind in 0..3) {
             let change = match kind {
                 0 => Change::Gone,
                 _ => Change::Put(TopicMeta { require_token: kind == 1 }),

@@ -34,8 +34,8 @@ pub(super) struct Writes {
 #[derive(Debug, Clone, Copy)]
 struct Write {
     what: What,
-    /// When PHP asked for it.
-    at_ms: u64,
+    /// When PHP asked for it, in microseconds of the node's clock.
+    at_us: u64,
     /// What Redis was known to have before.
     had: Had,
     id: u64,
@@ -86,7 +86,7 @@ pub(super) enum Condition {
 pub(super) struct Sending {
     pub(super) topic: Box<str>,
     pub(super) what: What,
-    pub(super) at_ms: u64,
+    pub(super) at_us: u64,
     pub(super) id: u64,
 }
 
@@ -118,7 +118,7 @@ pub(super) struct Removed(Mutex<VecDeque<RemovedTopic>>);
 #[derive(Debug)]
 struct RemovedTopic {
     topic: Box<str>,
-    at_ms: u64,
+    at_us: u64,
     since_secs: u32,
 }
 
@@ -129,7 +129,7 @@ impl Writes {
 
     /// When PHP asked for what waits for `topic`, and whether that is to remove it.
     pub(super) fn intent(&self, topic: &str) -> Option<(u64, bool)> {
-        self.by_topic.get(topic).map(|write| (write.at_ms, write.what == What::Remove))
+        self.by_topic.get(topic).map(|write| (write.at_us, write.what == What::Remove))
     }
 
     /// What waits for `topic` is not wanted any more.
@@ -138,23 +138,23 @@ impl Writes {
     }
 
     /// A registration is to be written.
-    pub(super) fn put(&mut self, topic: &str, meta: TopicMeta, ends_ms: u64, at_ms: u64, had: Had) {
+    pub(super) fn put(&mut self, topic: &str, meta: TopicMeta, ends_ms: u64, at_us: u64, had: Had) {
         let what = What::Put { meta, ends_ms, condition: Condition::Always };
-        self.set(topic, what, at_ms, had);
+        self.set(topic, what, at_us, had);
     }
 
     /// What is known is to be written again, because Redis lost it.
-    pub(super) fn restore(&mut self, topic: &str, what: What, at_ms: u64) {
+    pub(super) fn restore(&mut self, topic: &str, what: What, at_us: u64) {
         if let Some(write) = self.by_topic.get_mut(topic) {
             write.had = Had::default(); // What waits is newer.
         } else {
-            self.set(topic, what, at_ms, Had::default());
+            self.set(topic, what, at_us, Had::default());
         }
     }
 
     /// An unregistration is to be written.
-    pub(super) fn remove(&mut self, topic: &str, at_ms: u64) {
-        self.set(topic, What::Remove, at_ms, Had::default());
+    pub(super) fn remove(&mut self, topic: &str, at_us: u64) {
+        self.set(topic, What::Remove, at_us, Had::default());
     }
 
     pub(super) fn tidy(&mut self) {
@@ -163,9 +163,9 @@ impl Writes {
         }
     }
 
-    fn set(&mut self, topic: &str, what: What, at_ms: u64, had: Had) {
+    fn set(&mut self, topic: &str, what: What, at_us: u64, had: Had) {
         self.next_id += 1;
-        let mut write = Write { what, at_ms, had, id: self.next_id, is_sent: false };
+        let mut write = Write { what, at_us, had, id: self.next_id, is_sent: false };
         if let Some(waiting) = self.by_topic.get_mut(topic) {
             // What Redis has is what it had before the one that never came to it.
             write.had = waiting.had;
@@ -186,7 +186,7 @@ impl Writes {
             let ends_ms = match write.what {
                 What::Put { ends_ms, .. } => ends_ms,
                 // By then Redis has forgotten what there was to remove.
-                What::Remove => write.at_ms.saturating_add(ttl_ms),
+                What::Remove => (write.at_us / 1000).saturating_add(ttl_ms),
             };
             if now.ms >= ends_ms {
                 over.push(topic.clone());
@@ -194,7 +194,7 @@ impl Writes {
             }
             write.is_sent = true;
             let what = write.what_now(topic, now);
-            taken.push(Sending { topic: topic.clone(), what, at_ms: write.at_ms, id: write.id });
+            taken.push(Sending { topic: topic.clone(), what, at_us: write.at_us, id: write.id });
         }
         for topic in over {
             self.by_topic.remove(&topic);
@@ -206,7 +206,8 @@ impl Write {
     /// What is to be written at this moment: a late registration must not bring back what somebody
     /// removed meanwhile.
     fn what_now(&self, topic: &str, now: Now) -> What {
-        let is_late = now.ms > self.at_ms.saturating_add(LATE_MS) || self.at_ms < now.connected_ms;
+        let at_ms = self.at_us / 1000;
+        let is_late = now.ms > at_ms.saturating_add(LATE_MS) || at_ms < now.connected_ms;
         let would_be_there = now.ms < self.had.until_ms;
         match self.what {
             What::Put { meta, ends_ms, condition: Condition::Always }
@@ -267,7 +268,7 @@ impl Memory {
         shard.writes.by_topic.remove(&sending.topic);
         match outcome {
             Outcome::Done if sending.what == What::Remove => {
-                self.removed.note(&sending.topic, sending.at_ms, seconds(sent_ms));
+                self.removed.note(&sending.topic, sending.at_us, seconds(sent_ms));
             }
             Outcome::Done => {
                 if let Some(entry) = shard.topics.get_mut(&sending.topic) {
@@ -295,34 +296,34 @@ impl Memory {
             let mut shard = shard.lock();
             let Shard { topics, writes } = &mut *shard;
             for (topic, entry) in topics.iter_mut().filter(|(_, e)| is_lost(e.since_secs)) {
-                let at_ms = if entry.is_ours {
-                    entry.ends_ms.saturating_sub(self.ttl_ms)
+                let at_us = if entry.is_ours {
+                    entry.registered_us(self.ttl_ms)
                 } else {
-                    entry.confirmed_ms
+                    entry.confirmed_ms.saturating_mul(1000)
                 };
                 let condition = if entry.is_ours { Condition::Always } else { Condition::IfAbsent };
                 entry.confirmed_ms = 0;
                 let what = What::Put { meta: entry.meta, ends_ms: entry.ends_ms, condition };
-                writes.restore(topic, what, at_ms);
+                writes.restore(topic, what, at_us);
             }
         }
         // Also when all is lost: another node, which was cut off then, may write what is gone.
-        for RemovedTopic { topic, at_ms, .. } in self.removed.since(is_lost) {
+        for RemovedTopic { topic, at_us, .. } in self.removed.since(is_lost) {
             let mut shard = self.shard(&topic).lock();
             if !shard.topics.contains_key(&topic) {
-                shard.writes.restore(&topic, What::Remove, at_ms);
+                shard.writes.restore(&topic, What::Remove, at_us);
             }
         }
     }
 }
 
 impl Removed {
-    fn note(&self, topic: &str, at_ms: u64, since_secs: u32) {
+    fn note(&self, topic: &str, at_us: u64, since_secs: u32) {
         let mut removed = self.0.lock();
         if removed.len() >= REMOVALS_KEPT {
             removed.pop_front();
         }
-        removed.push_back(RemovedTopic { topic: topic.into(), at_ms, since_secs });
+        removed.push_back(RemovedTopic { topic: topic.into(), at_us, since_secs });
     }
 
     /// Those of which `is_wanted` says so; the others are forgotten.
@@ -380,7 +381,7 @@ mod tests {
         let taken = take(&memory, 4);
 
         let what = What::Put { meta: CLOSED, ends_ms: 10_003, condition: Condition::Always };
-        assert_eq!((taken.len(), taken[0].what, taken[0].at_ms), (1, what, 3));
+        assert_eq!((taken.len(), taken[0].what, taken[0].at_us), (1, what, 3_000));
         assert!(take(&memory, 4).is_empty(), "it is under way");
         memory.unsend_writes();
         assert_eq!(take(&memory, 4), taken, "after its connection was lost");
@@ -489,11 +490,11 @@ mod tests {
         let mut taken = take(&memory, 3_000);
         taken.sort_by(|a, b| a.topic.cmp(&b.topic));
         let [learned, ours, removed] = &taken[..] else { panic!("{taken:?}") };
-        assert_eq!((removed.what, removed.at_ms), (What::Remove, 2_500));
+        assert_eq!((removed.what, removed.at_us), (What::Remove, 2_500_000));
         let what = What::Put { meta: OPEN, ends_ms: 5_000, condition: Condition::IfAbsent };
-        assert_eq!((learned.what, learned.at_ms), (what, 2_000));
+        assert_eq!((learned.what, learned.at_us), (what, 2_000_000));
         let what = What::Put { meta: CLOSED, ends_ms: 11_000, condition: Condition::Always };
-        assert_eq!((ours.what, ours.at_ms), (what, 1_000));
+        assert_eq!((ours.what, ours.at_us), (what, 1_000_000));
     }
 
     #[test]
@@ -509,8 +510,8 @@ mod tests {
         memory.restore(Some(5));
 
         let mut taken: Vec<_> =
-            take(&memory, 7_000).into_iter().map(|s| (s.topic, s.at_ms)).collect();
+            take(&memory, 7_000).into_iter().map(|s| (s.topic, s.at_us)).collect();
         taken.sort();
-        assert_eq!(taken, [("new".into(), 5_000), ("removed".into(), 6_000)]);
+        assert_eq!(taken, [("new".into(), 5_000_000), ("removed".into(), 6_000_000)]);
     }
 }

@@ -77,6 +77,40 @@ async fn after_a_wild_mix_of_calls_and_broken_connections_all_nodes_agree() {
 }
 
 #[tokio::test]
+async fn of_two_calls_at_two_nodes_the_later_counts_though_nothing_is_between_them() {
+    let server = Server::start(&[]);
+    let (a, b) = (Node::at(&server, PATIENT).await, Node::at(&server, PATIENT).await);
+
+    for n in 0..300 {
+        let topic = format!("t{n}");
+        let first_is_a = n % 2 == 0;
+        let (first, last) = if first_is_a { (&a, &b) } else { (&b, &a) };
+        let registers_last = n % 3 == 0;
+        if registers_last {
+            first.registry.unregister(&topic, first.clock.now_ms());
+        } else {
+            first.registry.register(&topic, CLOSED, first.clock.now_ms());
+        }
+        // No call over a network is sooner after another; less is within the error of reading.
+        let begun_us = first.clock.now_us();
+        while first.clock.now_us() < begun_us + 50 {}
+        let expected = if registers_last {
+            last.registry.register(&topic, CLOSED, last.clock.now_ms());
+            Lookup::Known(CLOSED)
+        } else {
+            last.registry.unregister(&topic, last.clock.now_ms());
+            Lookup::Unknown
+        };
+
+        for node in [&a, &b, &a, &b] {
+            node.has_written().await;
+            node.finds(&topic, expected).await;
+        }
+        assert_eq!(in_redis(&server, &topic), expected, "{topic}");
+    }
+}
+
+#[tokio::test]
 async fn the_last_call_counts_whatever_node_it_came_to() {
     let server = Server::start(&[]);
     let nodes = [Node::at(&server, PATIENT).await, Node::at(&server, PATIENT).await];

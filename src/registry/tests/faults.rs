@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use rustix::process::Signal;
 
+use super::super::ask::QUESTIONS;
 use super::*;
 
 #[tokio::test]
@@ -42,7 +43,7 @@ async fn more_questions_than_are_bearable_are_answered_at_once() {
     let node = Node::at(&server, PATIENT).await;
     server.cli(&["CLIENT", "PAUSE", "300", "ALL"]);
     let registry = &node.registry;
-    let names: Vec<String> = (0..300).map(|n| format!("t{n}")).collect();
+    let names: Vec<String> = (0..QUESTIONS + 44).map(|n| format!("t{n}")).collect();
     let now_ms = node.clock.now_ms();
 
     let questions = names.iter().map(|name| async move {
@@ -52,8 +53,8 @@ async fn more_questions_than_are_bearable_are_answered_at_once() {
     let found = join_all(questions).await;
 
     assert!(found.iter().all(|(found, _)| *found == Lookup::Away));
-    assert_eq!(found.iter().filter(|(_, at_once)| *at_once).count(), 300 - 256);
-    assert_eq!(node.metrics.registry_asks.get(), 256);
+    assert_eq!(found.iter().filter(|(_, at_once)| *at_once).count(), 44);
+    assert_eq!(node.metrics.registry_asks.get(), QUESTIONS as u64);
 }
 
 #[tokio::test]
@@ -98,6 +99,25 @@ async fn without_scripts_topics_are_written_all_the_same() {
 
     assert_eq!(value(&server, "t"), "");
     until("b hears of it", || b.lookup("t") == Lookup::Ask).await;
+}
+
+#[tokio::test]
+async fn a_node_that_may_not_tell_others_writes_all_the_same() {
+    let server = Server::start(&[]);
+    let denied = ["-@scripting", "-publish"];
+    server
+        .cli(&["ACL", "SETUSER", "a", "on", ">secret", "~*", "&*", "+@all", denied[0], denied[1]]);
+    let mut config = server.config();
+    (config.username, config.password) = (Some("a".to_owned()), Some("secret".to_owned()));
+    let mut node = Node::alone(config, PATIENT, TTL);
+    node.join().await;
+
+    for n in 0..3 {
+        node.register(&format!("t{n}"), CLOSED).await;
+        assert_eq!(value(&server, &format!("t{n}")), r#"{"require_token":true}"#);
+        node.unregister(&format!("t{n}")).await;
+        assert_eq!(value(&server, &format!("t{n}")), "");
+    }
 }
 
 #[tokio::test]

@@ -44,6 +44,23 @@ async fn a_redis_that_is_flushed_gets_every_topic_again() {
 }
 
 #[tokio::test]
+async fn a_redis_that_is_flushed_is_noticed_by_a_node_without_topics() {
+    let server = Server::start(&[]);
+    let node = Node::at(&server, SWIFT).await;
+    node.register("t", CLOSED).await;
+    node.unregister("t").await;
+    let epoch = server.cli(&["GET", "wavelog:epoch"]);
+
+    server.cli(&["FLUSHALL"]);
+
+    let there = || server.cli(&["EXISTS", "wavelog:epoch"]) == "1\n";
+    until("there is an epoch again", there).await;
+    assert_ne!(server.cli(&["GET", "wavelog:epoch"]), epoch);
+    let gone = || server.cli(&["EXISTS", "wavelog:gone:{wavelog:topic:t}"]) == "1\n";
+    until("it is known again what is gone", gone).await;
+}
+
+#[tokio::test]
 async fn a_redis_that_comes_back_with_an_old_snapshot_gets_what_it_lost() {
     let mut server = Server::start(&[]);
     let node = Node::at(&server, PATIENT).await;

@@ -1,6 +1,9 @@
 //! What was written behind never brings back what was unregistered meanwhile, whoever did it, and
 //! never removes what was registered meanwhile.
 
+use super::super::script;
+use super::super::writes::Condition::Always;
+use super::super::writes::{Sending, What};
 use super::*;
 
 /// Longer than a write may take before it counts as late, and than times may be apart and count
@@ -181,4 +184,44 @@ async fn a_topic_that_is_unregistered_while_it_is_asked_for_is_not_learned() {
         assert!(matches!(found, Lookup::Known(OPEN) | Lookup::Unknown), "{found:?}");
         until("it is forgotten everywhere", || b.lookup(&topic) == Lookup::Ask).await;
     }
+}
+
+#[tokio::test]
+async fn an_unregistration_that_redis_carries_out_late_leaves_what_a_go_worker_registered_meanwhile()
+ {
+    let server = Server::start(&[]);
+    let node = Node::at(&server, PATIENT).await;
+    node.register("t", OPEN).await;
+    let shared = node.registry.shared.as_ref().unwrap();
+    let at_us = node.clock.now_us();
+    let sending = |what, at_us| Sending { topic: "t".into(), what, at_us, id: 0 };
+    let remove = script::scripted(&sending(What::Remove, at_us), &shared.names, shared.moment());
+    let put = What::Put { meta: CLOSED, ends_ms: at_us / 1000 + 3_600_000, condition: Always };
+    let put = script::scripted(&sending(put, at_us + 1), &shared.names, shared.moment());
+
+    sleep(LATE).await;
+    go_registers(&server, "t", "{}");
+    let (commands, _) = shared.serving().unwrap();
+    for late in [remove, put] {
+        assert_eq!(commands.query::<String>(&late).await.unwrap(), "outdone");
+    }
+
+    assert_eq!(value(&server, "t"), "{}");
+}
+
+#[tokio::test]
+async fn an_unregistration_by_the_clock_of_another_server_does_not_refuse_what_is_registered_now() {
+    let server = Server::start(&[]);
+    let node = Node::at(&server, PATIENT).await;
+    let gone = "wavelog:gone:{wavelog:topic:t}";
+    let in_future = (unix_now_us() + 3_000_000).to_string();
+    server.cli(&["SET", gone, &in_future]);
+
+    node.register("t", OPEN).await;
+    assert_eq!(value(&server, "t"), r#"{"require_token":false}"#);
+    assert_eq!(node.lookup("t"), Lookup::Known(OPEN));
+    node.unregister("t").await;
+
+    let kept: i64 = server.cli(&["GET", gone]).trim().parse().unwrap();
+    assert!(kept <= unix_now_us(), "by this server's clock from now on");
 }
