@@ -72,6 +72,8 @@ pub(super) struct Publisher {
     may_change: bool,
     /// Whether that was said of this connection.
     said: bool,
+    /// The server that was last sent to.
+    run_id: Option<String>,
 }
 
 impl Publisher {
@@ -79,7 +81,16 @@ impl Publisher {
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let script = Script::new(SEND);
-        Self { cluster, redis, script, beats, plainly: false, may_change: false, said: false }
+        Self {
+            cluster,
+            redis,
+            script,
+            beats,
+            plainly: false,
+            may_change: false,
+            said: false,
+            run_id: None,
+        }
     }
 
     /// Sends until `end` is cancelled, by one connection after the other.
@@ -119,7 +130,11 @@ impl Publisher {
 
     /// Sends by `commands` until that fails, from when as many as `listeners` are there to hear it.
     async fn serve(&mut self, commands: &Commands, listeners: i64) {
-        if let Err(error) = self.wait_for(listeners, commands).await {
+        let ready = async {
+            self.mind_restart(commands).await?;
+            self.wait_for(listeners, commands).await
+        };
+        if let Err(error) = ready.await {
             debug!(%error, "envelopes wait for another connection");
             return;
         }
@@ -142,6 +157,27 @@ impl Publisher {
                     return;
                 }
             }
+        }
+    }
+
+    /// A server that ended between carrying out a batch and telling the others may have kept its
+    /// number. So what another server, or the same one started anew, says was sent is not believed;
+    /// nodes of ours know by the number what they have heard already.
+    async fn mind_restart(&mut self, commands: &Commands) -> Result<(), RedisError> {
+        let run_id = commands.run_id().await?;
+        let is_another = self.run_id.is_some() && run_id.is_some() && self.run_id != run_id;
+        self.run_id = run_id.or_else(|| self.run_id.take());
+        if !is_another {
+            return Ok(());
+        }
+        let mut set = ::redis::cmd("SET");
+        set.arg(self.cluster.sent_key(self.cluster.id()))
+            .arg(self.cluster.settled())
+            .arg("PX")
+            .arg(SENT_TTL_MS);
+        match commands.query::<()>(&set).await {
+            Err(RedisError::Refused { .. }) => Ok(()),
+            answer => answer,
         }
     }
 

@@ -230,6 +230,26 @@ impl Commands {
         self.line.is_cluster()
     }
 
+    /// What tells the server from every other, and from itself before it was started again; `None`
+    /// if it does not say, or for a Redis Cluster, where there are many.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisError`] if the connection was given up.
+    pub async fn run_id(&self) -> Result<Option<String>, RedisError> {
+        if self.is_cluster() {
+            return Ok(None);
+        }
+        let mut command = ::redis::cmd("INFO");
+        command.arg("server");
+        let info: String = match self.query(&command).await {
+            Err(RedisError::Refused { .. }) => return Ok(None),
+            answer => answer?,
+        };
+        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        Ok(run_id.map(|id| id.trim().to_owned()))
+    }
+
     /// Carries out `command`. Waits as long as the connection lives; who has less time takes a
     /// timeout. Cancel-safe, but the command may be carried out all the same.
     ///

@@ -64,7 +64,7 @@ impl Shared {
         self.compare_clocks(commands, TIMES).await?;
         self.load_scripts(commands).await?;
         let epoch = self.read_epoch(commands).await?;
-        let run_id = self.read_run_id(commands).await?;
+        let run_id = commands.run_id().await?;
         match (&past.epoch, &epoch) {
             (Some(before), Some(now)) if before != now => {
                 info!("Redis does not have the topics it had: writing those that are known here");
@@ -159,18 +159,6 @@ impl Shared {
             }
             Err(lost) => Err(lost.into()),
         }
-    }
-
-    async fn read_run_id(&self, commands: &Commands) -> Result<Option<String>, Ended> {
-        if self.is_redis_cluster {
-            return Ok(None); // There are many.
-        }
-        let mut command = cmd("INFO");
-        command.arg("server");
-        let info: Option<String> = optional(commands.query(&command).await)?;
-        let info = info.unwrap_or_default();
-        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-        Ok(run_id.map(|id| id.trim().to_owned()))
     }
 
     /// The second of the node's clock up to which the data has everything that this node wrote;
