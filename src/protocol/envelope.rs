@@ -8,8 +8,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::LazyLock;
 
-use memchr::{memchr2, memmem};
+use memchr::memchr2;
+use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 
 use super::json::{self, Malformed, Rest};
@@ -68,6 +70,10 @@ const PAYLOAD: &[u8] = br#"","payload":"#;
 const N: &[u8] = br#","n":"#;
 const BOOT: &[u8] = br#","boot":""#;
 
+/// Prepared once: to prepare it costs as much as all else that is looked at.
+static SECOND_TOPIC: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""topic""#));
+static NUMBERED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""boot""#));
+
 /// Bytes of an id of ours.
 const ID_BYTES: usize = 16;
 
@@ -102,7 +108,7 @@ pub fn peek(message: &[u8]) -> Option<Peek<'_>> {
     let (topic, rest) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
     let payload = rest.strip_prefix(PAYLOAD)?;
     let (origin, topic) = (str::from_utf8(origin).ok()?, str::from_utf8(topic).ok()?);
-    if memmem::find(payload, br#""topic""#).is_some() {
+    if SECOND_TOPIC.find(payload).is_some() {
         return None; // Most likely part of the payload; otherwise the last one counts.
     }
     match tail(payload) {
@@ -111,7 +117,7 @@ pub fn peek(message: &[u8]) -> Option<Peek<'_>> {
             Some(Peek { origin, topic, number: Some(number), payload: Some((start, start + size)) })
         }
         // A later version may write more behind the number: such a one has to be read.
-        None if memmem::find(payload, br#""boot""#).is_some() => None,
+        None if NUMBERED.find(payload).is_some() => None,
         None => Some(Peek { origin, topic, number: None, payload: None }),
     }
 }
