@@ -28,8 +28,10 @@ pub(super) fn table(document: &str) -> Option<String> {
     let document: Value = serde_json::from_str(document).ok()?;
     let nodes = document.get("nodes")?.as_array()?;
     let mut text = format!("redis: {}\n\n", redis(document.get("redis")));
+    // A node that is cut off from Redis hears of nobody, and cannot know who is dead.
+    let hears = document.pointer("/redis/state").and_then(Value::as_str) != Some("away");
     let mut rows = vec![Row::head()];
-    rows.extend(nodes.iter().map(Row::of));
+    rows.extend(nodes.iter().map(|node| Row::of(node, hears)));
     let widths: Vec<usize> = (0..COLUMNS.len())
         .map(|column| rows.iter().map(|row| row.cells[column].chars().count()).max().unwrap_or(0))
         .collect();
@@ -53,7 +55,7 @@ impl Row {
         Self { mark: ' ', cells: COLUMNS.map(|(name, _)| name.to_owned()), note: String::new() }
     }
 
-    fn of(node: &Value) -> Self {
+    fn of(node: &Value, hears: bool) -> Self {
         let cell = |name: &str| said(node.get(name));
         let uptime = match node.get("uptime_seconds").and_then(Value::as_u64) {
             Some(seconds) if node.get("uptime").is_none() => format!("{seconds}s"),
@@ -61,7 +63,8 @@ impl Row {
         };
         let is = |name: &str, value: bool| node.get(name) == Some(&Value::Bool(value));
         let note = if is("alive", false) {
-            format!("  (dead, last seen {})", cell("seen_at"))
+            let dead = if hears { "dead, " } else { "" };
+            format!("  ({dead}last seen {})", cell("seen_at"))
         } else {
             String::new()
         };
@@ -156,6 +159,15 @@ mod tests {
              \x20 a-long-name  0.3.0    27h0m5s    12345      12  -     f  (dead, last seen 2026-01-02T03:02:00Z)\n\
              \n* is the worker that was asked\n"
         );
+    }
+
+    #[test]
+    fn a_node_without_its_redis_calls_nobody_dead() {
+        let other = json!({ "name": "b", "seen_at": "2026-01-02T03:02:00Z", "alive": false });
+
+        let text = shown(&json!({ "state": "away" }), &[other]);
+
+        assert!(text.contains("  (last seen 2026-01-02T03:02:00Z)\n"), "{text}");
     }
 
     #[test]

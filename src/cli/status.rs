@@ -29,8 +29,8 @@ pub(super) struct StatusArgs {
     internal: Option<Address>,
 }
 
-/// What is shown of a status document. The original worker has no `implementation` and no
-/// `counters`.
+/// What is shown of a status document. The original worker has no `implementation`, no
+/// `degraded` and no `counters`.
 #[derive(Debug, Deserialize)]
 struct Document<'a> {
     version: String,
@@ -45,6 +45,9 @@ struct Document<'a> {
     #[serde(default)]
     active_topic_list: Vec<String>,
     implementation: Option<String>,
+    /// Whether it serves alone because Redis is away.
+    #[serde(default)]
+    degraded: bool,
     #[serde(borrow)]
     counters: Option<&'a RawValue>,
 }
@@ -82,6 +85,7 @@ fn summary(document: &str, address: &Address, topics: bool) -> Option<String> {
         printable(&document.uptime)
     );
     let cluster = match document.cluster_nodes {
+        _ if document.degraded => "unknown, Redis is away".to_owned(),
         -1 => "single node".to_owned(),
         nodes => nodes.to_string(),
     };
@@ -173,6 +177,14 @@ mod tests {
              \x20 publishes    120\n\
              \x20 deliveries  4800\n"
         );
+    }
+
+    #[test]
+    fn a_node_without_its_redis_is_not_taken_for_a_single_one() {
+        let text =
+            shown(&DOCUMENT.replace(r#""counters""#, r#""degraded":true,"counters""#), false);
+
+        assert!(text.unwrap().contains("  cluster nodes            unknown, Redis is away\n"));
     }
 
     #[test]

@@ -150,7 +150,7 @@ impl Redis {
             redis: self.redis.clone(),
             away_ms: since.map(|since| millis(since.elapsed())),
             reconnects: self.metrics.redis_reconnects.get(),
-            last_error: keeper::what_is_wrong(&slots),
+            last_error: keeper::what_is_wrong(&slots).filter(|_| state == LinkState::Away),
         }
     }
 

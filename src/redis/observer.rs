@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::LinkState;
 use super::diary::{Diary, Entry, WORTH_A_LINE};
 use super::keeper::{Slot, what_is_wrong};
+use super::{LinkState, SILENT};
 use crate::clock::millis;
 use crate::metrics::Metrics;
 
@@ -85,7 +85,8 @@ impl Observer {
         Both {
             up: slots.iter().all(|slot| slot.answers),
             hangs: slots.iter().any(|slot| slot.line.is_some() && !slot.answers),
-            reason: what_is_wrong(&slots).unwrap_or_default(),
+            // Nothing is known while the first attempt is under way.
+            reason: what_is_wrong(&slots).unwrap_or_else(|| SILENT.to_owned()),
             attempts: slots.iter().map(|slot| slot.attempts).sum(),
         }
     }
@@ -108,13 +109,13 @@ impl Observer {
         match entry {
             Entry::Connected => info!(%redis, "connected to Redis"),
             Entry::Away { reason, left_out: 0 } => {
-                warn!(%reason, %redis, "Redis is away: degraded, this node serves alone");
+                warn!(reason, %redis, "Redis is away: degraded, this node serves alone");
             }
             Entry::Away { reason, left_out } => {
-                warn!(%reason, %redis, left_out, "Redis is away: degraded, this node serves alone");
+                warn!(reason, %redis, left_out, "Redis is away: degraded, this node serves alone");
             }
             Entry::StillAway { reason } => {
-                warn!(%reason, %redis, "Redis is still away: degraded");
+                warn!(reason, %redis, "Redis is still away: degraded");
             }
             Entry::Back { away, attempts } => {
                 info!(%redis, away_ms = millis(away), attempts, "Redis is back");

@@ -153,7 +153,7 @@ impl Shared {
             Ok((epoch,)) => Ok(epoch),
             Err(RedisError::Refused { code, detail }) => {
                 self.complaints.no_epoch.call_once(|| {
-                    warn!(%code, detail, "Redis refuses the key by which lost data is noticed");
+                    warn!(code, detail, "Redis refuses the key by which lost data is noticed");
                 });
                 Ok(None)
             }

@@ -211,5 +211,10 @@ fn judge(why: &::redis::RedisError) -> (Refused, String) {
         }
         _ => Refused::NotNow,
     };
-    (kind, text)
+    // The crate would say `NoPerm` where Redis and the documentation say NOPERM.
+    let said = match (why.code(), why.detail()) {
+        (Some(code), Some(detail)) => format!("{code}: {detail}"),
+        _ => text,
+    };
+    (kind, said)
 }

@@ -269,6 +269,7 @@ fn readiness_and_roster_say_when_redis_is_away() {
     assert!(away["away_ms"].is_u64() && away["error"].is_string(), "{away}");
     let back = node.nodes()["redis"].clone();
     assert_eq!((&back["state"], &back["away_ms"]), (&json!("up"), &Value::Null));
+    assert_eq!(back["error"], Value::Null);
     assert!(back["reconnects"].as_u64().unwrap() >= 1, "{back}");
     let counters = &node.status()["counters"];
     assert_eq!(counters["redis_away"], 1);

@@ -62,7 +62,11 @@ async fn an_absence_is_two_lines_however_many_attempts_it_takes() {
     assert_eq!(told.len(), 3, "{text}");
     for (line, words) in told.iter().zip([
         ["INFO", "connected to Redis", ""],
-        ["WARN", "Redis is away: degraded, this node serves alone", "reason=connection refused"],
+        [
+            "WARN",
+            "Redis is away: degraded, this node serves alone",
+            "reason=\"connection refused\"",
+        ],
         ["INFO", "Redis is back", "attempts="],
     ]) {
         assert!(line.contains(&redis), "{line}");
