@@ -17,7 +17,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -59,8 +59,8 @@ pub struct Cluster {
     queue: Mutex<Queue>,
     /// Told when something was put into the queue.
     filled: Notify,
-    /// Whether a batch is being sent; changed under the queue's lock.
-    sending: AtomicBool,
+    /// Envelopes in the batch that is being sent; changed under the queue's lock.
+    sending: AtomicUsize,
     /// Told when a batch is no longer being sent.
     was_sent: Notify,
     /// The highest number of this node that came back from Redis: so far everything was published.
@@ -133,7 +133,7 @@ impl Cluster {
             clock,
             started_at: Timestamp::now(),
             filled: Notify::new(),
-            sending: AtomicBool::new(false),
+            sending: AtomicUsize::new(0),
             was_sent: Notify::new(),
             echoed: AtomicU64::new(0),
             origins: Mutex::new(origins),
@@ -194,7 +194,7 @@ impl Cluster {
             let was_sent = self.was_sent.notified();
             let is_idle = {
                 let queue = self.queue.lock();
-                queue.is_empty() && !self.sending.load(Ordering::Relaxed)
+                queue.is_empty() && self.sending.load(Ordering::Relaxed) == 0
             };
             if is_idle || redis.state() == LinkState::Away {
                 break;
@@ -208,7 +208,11 @@ impl Cluster {
             leave.arg(&self.names.nodes).arg(&self.id);
             let _ = timeout_at(deadline, commands.query::<u64>(&leave)).await; // It fades otherwise.
         }
-        let unsent = self.queue.lock().len();
+        let unsent = {
+            let queue = self.queue.lock();
+            // Of what is under way still, Redis may carry out some when it goes on.
+            queue.len() + self.sending.load(Ordering::Relaxed)
+        };
         if unsent > 0 {
             self.metrics.envelopes_dropped.add(unsent as u64);
             warn!(unsent, "events for other nodes are lost: this node ends while Redis is away");
@@ -397,8 +401,9 @@ impl Cluster {
     fn take(&self, count: usize, bytes: usize) -> Batch<'_> {
         let mut items = {
             let mut queue = self.queue.lock();
-            self.sending.store(true, Ordering::Relaxed);
-            queue.take(count, bytes)
+            let items = queue.take(count, bytes);
+            self.sending.store(items.len(), Ordering::Relaxed);
+            items
         };
         let echoed = self.echoed.load(Ordering::Relaxed);
         let was_sent = items.iter().take_while(|item| item.n <= echoed).count();
@@ -426,7 +431,7 @@ impl Drop for Batch<'_> {
         let now_ms = self.cluster.clock.now_ms();
         let gone = {
             let mut queue = self.cluster.queue.lock();
-            self.cluster.sending.store(false, Ordering::Relaxed);
+            self.cluster.sending.store(0, Ordering::Relaxed);
             if items.is_empty() { 0 } else { queue.put_back(items, now_ms) }
         };
         self.cluster.dropped(gone);

@@ -166,10 +166,14 @@ impl Publisher {
     async fn mind_restart(&mut self, commands: &Commands) -> Result<(), RedisError> {
         let run_id = commands.run_id().await?;
         let is_another = self.run_id.is_some() && run_id.is_some() && self.run_id != run_id;
-        self.run_id = run_id.or_else(|| self.run_id.take());
-        if !is_another {
-            return Ok(());
+        if is_another {
+            self.forget_sent(commands).await?; // If that fails, the next connection has to.
         }
+        self.run_id = run_id.or_else(|| self.run_id.take());
+        Ok(())
+    }
+
+    async fn forget_sent(&self, commands: &Commands) -> Result<(), RedisError> {
         let mut set = ::redis::cmd("SET");
         set.arg(self.cluster.sent_key(self.cluster.id()))
             .arg(self.cluster.settled())

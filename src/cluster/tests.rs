@@ -5,7 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -107,6 +108,23 @@ async fn what_was_kept_during_an_outage_waits_until_all_listen_again() {
     let _listener = Listener::at(&server);
     until("it is sent", || node.heard(|metrics| metrics.envelopes_sent.get()) == 1).await;
     assert_eq!(commands.generation(), node.redis.newer_commands(0).await.generation());
+}
+
+#[tokio::test]
+async fn what_is_under_way_at_the_end_while_redis_stands_still_counts_as_lost() {
+    let server = Server::start(&[]);
+    let node = Node::at(&server);
+    node.cluster.offer("t", "1");
+    until("it is sent", || node.heard(|metrics| metrics.envelopes_sent.get()) == 1).await;
+
+    server.signal(Signal::STOP);
+    node.cluster.offer("t", "2");
+    until("it is under way", || node.cluster.waiting_bytes() == 0).await;
+    let deadline = Instant::now() + Duration::from_millis(300);
+    node.cluster.leave(&node.redis, deadline).await;
+    server.signal(Signal::CONT);
+
+    assert_eq!(node.heard(|metrics| metrics.envelopes_dropped.get()), 1);
 }
 
 #[tokio::test]

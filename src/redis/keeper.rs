@@ -78,6 +78,14 @@ struct End {
     next: Option<Line>,
 }
 
+/// A connection that was opened.
+struct Opened {
+    line: Line,
+    /// Whether it was tried because the other one had been made. Then it does not nudge that one
+    /// in turn: two that never last would nudge each other without a pause.
+    is_nudged: bool,
+}
+
 impl Keeper {
     /// Keeps a connection until `end`; then there is none.
     pub async fn run(self, end: CancellationToken) {
@@ -93,8 +101,8 @@ impl Keeper {
         let mut generation = 0;
         let mut next = None;
         loop {
-            let mut line = match next.take() {
-                Some(line) => line,
+            let Opened { mut line, is_nudged } = match next.take() {
+                Some(line) => Opened { line, is_nudged: false },
                 None => self.open(&mut pace).await,
             };
             if let Err(why) = self.begin(&line).await {
@@ -107,7 +115,9 @@ impl Keeper {
             let line = Arc::new(line);
             let began = Instant::now();
             self.put(&line);
-            self.connector.made.notify_waiters();
+            if !is_nudged {
+                self.connector.made.notify_waiters();
+            }
 
             let End { why, next: other } = self.mind(&line).await;
 
@@ -126,17 +136,17 @@ impl Keeper {
     }
 
     /// The first attempt that is good. `pace` says when one may begin.
-    async fn open(&self, pace: &mut Pace) -> Line {
+    async fn open(&self, pace: &mut Pace) -> Opened {
         loop {
-            tokio::select! {
-                () = pace.turn() => {}
+            let is_nudged = tokio::select! {
+                () = pace.turn() => false,
                 // The other connection was made: this one can be, too.
-                () = self.connector.made.notified() => pace.reset(),
-            }
+                () = self.connector.made.notified() => true,
+            };
             self.slot.send_modify(|slot| slot.attempts += 1);
             let attempt = timeout(ATTEMPT, self.connector.open(self.purpose, &self.channels)).await;
             match attempt.unwrap_or_else(|_| Err(SILENT.to_owned())) {
-                Ok(line) => return line,
+                Ok(line) => return Opened { line, is_nudged },
                 Err(why) => self.note(why),
             }
         }
@@ -211,7 +221,7 @@ impl Keeper {
         let next = tokio::select! {
             biased;
             answer = &mut answer => return answer.map_err(ended),
-            next = self.open(&mut pace) => next,
+            Opened { line, .. } = self.open(&mut pace) => line,
         };
         tokio::select! {
             biased;

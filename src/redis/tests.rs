@@ -181,6 +181,22 @@ async fn a_connection_that_is_cut_is_mended_before_anybody_notices() {
     assert_eq!(way.metrics.redis_away.get(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_never_last_are_not_tried_in_a_frenzy() {
+    let server = Server::start(&[]);
+    let way = Way::up(server.config()).await;
+    let before = way.metrics.redis_reconnects.get();
+    let until = Instant::now() + Duration::from_secs(3);
+
+    while Instant::now() < until {
+        server.cli(&["client", "kill", "type", "normal"]);
+        server.cli(&["client", "kill", "type", "pubsub"]);
+    }
+
+    let reconnects = way.metrics.redis_reconnects.get() - before;
+    assert!(reconnects < 40, "{reconnects}");
+}
+
 #[tokio::test]
 async fn a_changed_password_is_explained_and_the_right_one_lets_in() {
     let mut server = Server::start(&["--requirepass", "one"]);

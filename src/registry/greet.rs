@@ -37,6 +37,8 @@ pub(super) struct Past {
     pub(super) epoch: Option<Vec<u8>>,
     /// Which process it is.
     run_id: Option<String>,
+    /// Whether Redis refused the epoch when it was last greeted.
+    pub(super) is_refused: bool,
 }
 
 /// What the node's clock has to be put ahead to say what this machine takes for the time, in µs.
@@ -77,6 +79,7 @@ impl Shared {
             }
             _ => {}
         }
+        past.is_refused = epoch.is_none();
         if epoch.is_some() {
             past.epoch = epoch;
         }

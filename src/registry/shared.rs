@@ -113,6 +113,9 @@ pub(super) enum Ended {
     Broken(RedisError),
     /// Redis does not have what it had: the connection has to be greeted again.
     DataLost,
+    /// The same, but Redis refuses what would stand for the new data. It is greeted again after a
+    /// while.
+    StillLost,
 }
 
 impl From<RedisError> for Ended {
@@ -273,13 +276,14 @@ impl Shared {
 
     /// Returns when a connection that is not served any more is to be served again.
     async fn rest_after(&self, ended: Ended) {
-        let Ended::Broken(why) = ended else {
-            return;
-        };
-        if let RedisError::Refused { .. } = why {
-            self.complaints.no_service.call_once(|| {
-                warn!(%why, "Redis refuses what the registry needs; trying again every second");
-            });
+        match ended {
+            Ended::DataLost => return,
+            Ended::Broken(why @ RedisError::Refused { .. }) => {
+                self.complaints.no_service.call_once(|| {
+                    warn!(%why, "Redis refuses what the registry needs; trying again every second");
+                });
+            }
+            Ended::StillLost | Ended::Broken(_) => {}
         }
         sleep(AGAIN).await;
     }
@@ -288,10 +292,14 @@ impl Shared {
         if let Err(lost) = self.greet(commands, past).await {
             return lost;
         }
-        tokio::select! {
+        let ended = tokio::select! {
             ended = self.write_behind(commands) => ended,
             ended = self.confirm_all(commands, past.epoch.as_deref()) => ended,
             ended = self.count_others(commands) => ended,
+        };
+        match ended {
+            Ended::DataLost if past.is_refused => Ended::StillLost,
+            ended => ended,
         }
     }
 }

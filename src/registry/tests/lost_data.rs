@@ -109,3 +109,22 @@ async fn a_redis_that_appears_later_gets_what_was_registered_before() {
 
     assert_eq!(value(&server, "t"), r#"{"require_token":true}"#);
 }
+
+#[tokio::test]
+async fn a_redis_that_comes_back_empty_and_does_not_write_yet_is_not_greeted_in_a_frenzy() {
+    let mut server = Server::start(&[]);
+    let node = Node::at(&server, PATIENT).await;
+    node.register("t", CLOSED).await;
+
+    let generation = node.generation();
+    server.restart(&["--min-replicas-to-write", "1"]);
+    until("another connection is there", || node.generation() > generation).await;
+    sleep(Duration::from_secs(2)).await;
+
+    let stats = server.cli(&["INFO", "commandstats"]);
+    let asked = stats.lines().find_map(|line| line.strip_prefix("cmdstat_info:calls="));
+    let times: u64 = asked.unwrap().split(',').next().unwrap().parse().unwrap();
+    assert!(times < 10, "{times}");
+    server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    until("it is there again", || value(&server, "t") == r#"{"require_token":true}"#).await;
+}
