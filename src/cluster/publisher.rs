@@ -72,6 +72,8 @@ pub(super) struct Publisher {
     may_change: bool,
     /// Whether that was said of this connection.
     said: bool,
+    /// Whether the other nodes were waited for on this connection.
+    gathered: bool,
     /// The server that was last sent to.
     run_id: Option<String>,
 }
@@ -89,6 +91,7 @@ impl Publisher {
             plainly: false,
             may_change: false,
             said: false,
+            gathered: false,
             run_id: None,
         }
     }
@@ -116,7 +119,10 @@ impl Publisher {
                 () = self.serve(&commands, listeners) => {}
                 _ = redis.newer_commands(generation) => {}
             }
-            listeners = self.cluster.listeners();
+            // Cut off again while it waited, it waits for the same.
+            if std::mem::take(&mut self.gathered) {
+                listeners = self.cluster.listeners();
+            }
         }
     }
 
@@ -138,6 +144,7 @@ impl Publisher {
             debug!(%error, "envelopes wait for another connection");
             return;
         }
+        self.gathered = true;
         self.beats.reset_immediately(); // The first beat says where this node's numbers stand.
         loop {
             let result = tokio::select! {
