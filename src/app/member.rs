@@ -87,8 +87,16 @@ impl Joining<'_> {
             ending.cancelled().await;
             ended.wait().await;
         };
+        let runtime = Arc::new(runtime);
+        let served = Arc::clone(&runtime);
         let thread = thread::Builder::new().name("cluster".to_owned());
-        thread.spawn(move || runtime.block_on(serve)).map_err(RunError::Thread)?;
+        if let Err(error) = thread.spawn(move || served.block_on(serve)) {
+            // Dropped here it would wait, which a task must not.
+            if let Some(runtime) = Arc::into_inner(runtime) {
+                runtime.shutdown_background();
+            }
+            return Err(RunError::Thread(error));
+        }
         let member = Member { registry: registry.clone(), cluster, redis, tasks, end };
         Ok((registry, member, gaps))
     }
