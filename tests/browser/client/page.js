@@ -92,11 +92,15 @@ export function instrument() {
       const member = connection[method];
       return typeof member === "function" ? member.apply(connection, args) : member;
     },
+    /** What is set, open or listened to. */
+    left() {
+      const open = [...sockets].filter((socket) => socket.readyState < WebSocket.CLOSING);
+      return { timers: timers.size, sockets: open.length, listeners: listeners.map((entry) => entry[1]) };
+    },
     /** Closes every connection and says what is left after that. */
     closeAll() {
       for (const connection of connections.values()) connection.close();
-      const open = [...sockets].filter((socket) => socket.readyState < WebSocket.CLOSING);
-      return { timers: timers.size, sockets: open.length, listeners: listeners.map((entry) => entry[1]) };
+      return globalThis.harness.left();
     },
   };
 }

@@ -62,6 +62,7 @@ export class Worker {
     const worker = new Worker();
     [worker.wsPort, worker.internalPort] = await freePorts(2);
     worker.lines = [];
+    worker.log = new EventEmitter();
     const keys = {
       ws_bind: "127.0.0.1", ws_port: worker.wsPort, internal_port: worker.internalPort,
       worker_secret: SECRET, log_level: "debug", ...config,
@@ -91,6 +92,7 @@ export class Worker {
     const listening = new Promise((resolve) => {
       createInterface({ input: child.stderr }).on("line", (line) => {
         this.lines.push(line);
+        this.log.emit("line", line);
         if (line.includes(" listening ")) resolve();
       });
     });
@@ -105,6 +107,16 @@ export class Worker {
   end(signal = "SIGTERM") {
     this.process.kill(signal);
     return within(10_000, `the worker ends on ${signal}`, this.process.ended);
+  }
+
+  /** Waits for a line of the log that comes from now on. */
+  heard(pattern, ms = 20_000) {
+    let hear;
+    const line = new Promise((resolve) => {
+      hear = (words) => pattern.test(words) && resolve(words);
+      this.log.on("line", hear);
+    });
+    return within(ms, `the worker says ${pattern}`, line).finally(() => this.log.off("line", hear));
   }
 
   /** Makes a topic known, as PHP does at each page load. */
