@@ -85,8 +85,9 @@ export function openShared(
   name: string,
   events: SessionEvents,
 ): Line {
-  const locks = typeof document === "undefined" ? undefined : navigator.locks;
-  if (!locks || typeof BroadcastChannel === "undefined") return openSession(url, options, events);
+  if (typeof BroadcastChannel === "undefined" || typeof document === "undefined" || !navigator.locks) {
+    return openSession(url, options, events);
+  }
   const key = JSON.stringify(["wavelog-worker", SHARE_VERSION, socketAddress(url), options.topic, name]);
   const startedAt = Date.now();
 
@@ -217,7 +218,7 @@ export function openShared(
     refused = undefined;
     const turn = pending = new AbortController();
     let mine: (() => void) | undefined;
-    locks.request(key, steal ? { steal } : { signal: turn.signal }, () => new Promise<void>((done) => {
+    navigator.locks.request(key, steal ? { steal } : { signal: turn.signal }, () => new Promise<void>((done) => {
       if (turn !== pending) return done();
       release = mine = done;
       lead();
