@@ -24,7 +24,7 @@
 // A tab may also be stopped without being told, and keep its lock. So a tab that is seen asks now
 // and then whether the leader is there, and takes the lock from one that does not answer. That one
 // finds out when it wakes, drops its session and follows. There may be two leaders for a moment:
-// each tab listens to the one it heard of last, and asks again when that one gives up.
+// a tab listens to the one that came last, and asks again if that one is over.
 
 import { socketAddress } from "./address.js";
 import { watchPage } from "./page.js";
@@ -50,7 +50,9 @@ const LEADER_VANISHED = 1006;
 type ShareNote =
   /** Who leads? `hurry`: and let its session try now, or see whether its socket is alive. */
   | [kind: "ask", hurry: boolean]
-  /** I lead, and this is how it stands. */
+  /** I lead from now on. */
+  | [kind: "lead", from: number]
+  /** I lead, and this is how it stands: the answer to `ask`, for those who know of no leader. */
   | [kind: "here", from: number, state: State, detail: StateDetail]
   /** I do not lead any more. */
   | [kind: "over", from: number]
@@ -132,14 +134,16 @@ export function openShared(
         if (note[1]) session.retry();
       }
       if (note[0] === "send") session.send(note[1]);
+    } else if (note[0] === "lead") {
+      follow(note[1]);
     } else if (note[0] === "here") {
-      clearTimeout(timer);
-      if (!document.hidden) timer = setTimeout(() => document.hidden || ask(), ASK_LEADER_MS);
-      if (note[1] === leader) return;
-      gone();
-      leader = note[1];
-      if (note[2] === "live") own.live(false);
-      own.state(note[2], note[3]);
+      if (!leader) {
+        follow(note[1]);
+        if (note[2] === "live") own.live(false);
+        own.state(note[2], note[3]);
+      } else if (note[1] === leader) {
+        rest();
+      }
     } else if (note[1] === leader) {
       if (note[0] === "over") {
         gone();
@@ -148,6 +152,12 @@ export function openShared(
         (own[note[0] as keyof SessionEvents] as (...values: unknown[]) => void)(note[2], note[3]);
       }
     }
+  }
+
+  function follow(other: number): void {
+    gone();
+    leader = other;
+    rest();
   }
 
   /** From what a session says, here or in the leader, to what one of this tab would have said. */
@@ -172,9 +182,11 @@ export function openShared(
       page.lost(loss);
     },
     state(next, more) {
-      if (!page || (next === said && next !== "waiting")) return;
-      state = said = next;
+      if (!page) return;
+      state = next;
       detail = more;
+      if (next === said && next !== "waiting") return;
+      said = next;
       failedBefore = failedBefore || more.failures > 0;
       if (next === "refused") {
         leaveLine();
@@ -212,6 +224,12 @@ export function openShared(
     }, LEADER_ANSWER_MS);
   }
 
+  /** The leader is there: asks again after a while. */
+  function rest(): void {
+    clearTimeout(timer);
+    if (channel && !document.hidden) timer = setTimeout(() => document.hidden || ask(), ASK_LEADER_MS);
+  }
+
   /** Waits for the lock, or takes it from whoever has it. */
   function standInLine(steal?: boolean): void {
     leaveLine();
@@ -222,16 +240,14 @@ export function openShared(
       if (turn !== pending) return done();
       release = mine = done;
       lead();
-    })).catch(() => {
-      if (mine && mine === release) {
-        // Another tab took the lock, because this one was stopped for a while.
-        resign();
-        gone();
-        standInLine();
-        ask();
-      } else if (turn === pending) {
-        lead(); // No locks in this kind of frame, such as a sandbox: alone, but live.
-      }
+    })).catch((error: Error) => {
+      if (turn !== pending && (!mine || mine !== release)) return; // It left the line by itself.
+      if (error.name !== "AbortError") return lead(); // A frame without locks, as a sandbox: alone.
+      // Another tab took the lock, because this one was stopped for a while.
+      resign();
+      gone();
+      standInLine();
+      ask();
     });
   }
 
@@ -273,7 +289,7 @@ export function openShared(
         own.resync(reason);
       },
     });
-    post("here", from, state, detail);
+    post("lead", from);
   }
 
   /** Ends being the leader, if this tab is. */
