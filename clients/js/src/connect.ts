@@ -15,6 +15,8 @@ export const version = "0.4.0";
 /** Pauses and deadlines are not shorter, whatever a page says: a worker that is away must not be
  * asked without a pause. */
 const MIN_MS = 100;
+/** Nor is a worker that is there asked more often. */
+const MIN_HEARTBEAT_MS = 1_000;
 
 /**
  * Subscribes to a topic and stays subscribed: authenticates, comes back for ever, and says when
@@ -84,6 +86,7 @@ export function complete(options: Partial<SessionOptions>): SessionOptions {
   if (!topic || typeof topic !== "string") {
     throw new TypeError('WavelogWorker: topic is missing; give its name, as in "session.42"');
   }
+  const heartbeatMs = bounded(options.heartbeatMs, 30_000, 0);
   return {
     topic,
     token,
@@ -91,7 +94,7 @@ export function complete(options: Partial<SessionOptions>): SessionOptions {
     connectTimeoutMs: bounded(options.connectTimeoutMs, 10_000, MIN_MS),
     firstRetryMs: bounded(options.firstRetryMs, 1_000, MIN_MS),
     maxRetryMs: bounded(options.maxRetryMs, 30_000, MIN_MS),
-    heartbeatMs: bounded(options.heartbeatMs, 30_000, 0),
+    heartbeatMs: heartbeatMs && Math.max(heartbeatMs, MIN_HEARTBEAT_MS),
   };
 }
 
