@@ -4,6 +4,7 @@
 
 import { report } from "./page.js";
 import { openSession } from "./session.js";
+import { openShared, shareName } from "./share.js";
 import type {
   ConnectOptions, Connection, ResyncReason, SessionEvents, SessionOptions,
 } from "./types.js";
@@ -30,9 +31,9 @@ export function connect<Payload = unknown>(
   url: string,
   options: ConnectOptions<Payload>,
 ): Connection {
-  const { onMessage, onFrame, onState, onResync, resyncSpreadMs } = options;
+  const { onMessage, onFrame, onState, onResync, resyncSpreadMs, share } = options;
   if (typeof onMessage !== "function") {
-    throw new TypeError("WavelogWorker: onMessage is missing; give a function that takes a payload");
+    throw new TypeError("WavelogWorker: onMessage is missing; give a function of a payload");
   }
   let spread: ReturnType<typeof setTimeout> | undefined;
 
@@ -52,7 +53,10 @@ export function connect<Payload = unknown>(
       else if (!spread) spread = setTimeout(resync, Math.random() * resyncSpreadMs, reason);
     },
   };
-  const line = openSession(url, complete(options), events);
+  const settings = complete(options);
+  const line = share
+    ? openShared(url, settings, shareName(share, settings.token), events)
+    : openSession(url, settings, events);
 
   function resync(reason: ResyncReason): void {
     spread = undefined;

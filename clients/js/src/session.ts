@@ -43,6 +43,8 @@ const TOO_SLOW = 4008;
 const RESYNC = 4009;
 const UNAUTHORIZED = 4401;
 const WITHDRAWN = 4403;
+/** Close codes that say that the token is not good, or not any more. */
+const REFUSALS = [POLICY_VIOLATION, UNAUTHORIZED, WITHDRAWN];
 
 /**
  * Opens a session at `url`, in any form that `socketAddress` takes; nothing is called before
@@ -214,7 +216,7 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     if (!live || Date.now() - liveAt < STEADY_MS) failures += 1;
     const askAt = wasLive ? ASK_AGAIN_AT_AFTER_LIVE : ASK_AGAIN_AT;
     if (reason !== "token" && unopened % ASK_AGAIN_EVERY === askAt) askAgain = true;
-    if (isRefusal(error) || code === POLICY_VIOLATION || code === UNAUTHORIZED || code === WITHDRAWN) {
+    if (REFUSALS.includes(code)) {
       if (getToken) token = undefined;
       if (!getToken || code === WITHDRAWN) {
         become("refused", undefined, code, reason);
