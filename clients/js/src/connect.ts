@@ -33,7 +33,7 @@ export function connect<Payload = unknown>(
 ): Connection {
   const { onMessage, onFrame, onState, onResync, resyncSpreadMs, share } = options;
   if (typeof onMessage !== "function") {
-    throw new TypeError("WavelogWorker: onMessage is missing; give a function that takes a payload");
+    throw new TypeError("WavelogWorker: onMessage is missing; give a function of a payload");
   }
   let spread: ReturnType<typeof setTimeout> | undefined;
 

@@ -55,12 +55,16 @@ export interface Dropin {
 
 /** What the application's pages have on `window`. */
 interface ApplicationPage {
-  showToast?: (title: string, body: string, classes: string, delayMs: number, hides: boolean) => void;
+  showToast?: (
+    title: string, body: string, classes: string, delayMs: number, hides: boolean,
+  ) => void;
   lang_worker_token_expired_title?: string;
   lang_worker_token_expired_msg?: string;
   lang_worker_reload_now?: string;
 }
 
+/** Ends that the page hears of as `onClose`; the others are attempts that came to nothing. */
+const CLOSED_BY_THE_OTHER_SIDE = /^(closed|silent|asleep)$/;
 const MAX_RETRIES = 4;
 const WARN_BEFORE_MS = 120_000;
 /** Timers of browsers cannot wait longer. */
@@ -100,6 +104,8 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
   let attempts = 0;
   /** After `onFailed`, when it goes on without a word. */
   let quiet = false;
+  /** Whether a socket ended, and what follows of it is not known yet. */
+  let ended = false;
   let line: Line | undefined;
 
   function fail(): void {
@@ -108,14 +114,16 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
     if (!quiet) guarded(options.onFailed);
   }
 
-  function lost(loss: Loss): void {
-    if (loss.error && !options.getToken) {
-      fail();
-      return;
-    }
+  function lost({ reason, error }: Loss): void {
+    ended = true;
+    if (error && !options.getToken) fail();
+    else if (!quiet && CLOSED_BY_THE_OTHER_SIDE.test(reason)) guarded(options.onClose);
+  }
+
+  /** What follows of an end: another attempt, or none. */
+  function retryOrFail(): void {
+    ended = false;
     if (quiet) return;
-    if (loss.reason !== "timeout" && loss.reason !== "token" && !loss.error) guarded(options.onClose);
-    if (!line) return;
     if (attempts < maxRetries) {
       attempts += 1;
       guarded(options.onReconnecting, attempts);
@@ -150,6 +158,7 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
       lost,
       state(state) {
         if (state === "refused") fail();
+        else if (ended) retryOrFail();
       },
       resync() {
         // `onReconnect` says it.

@@ -494,8 +494,6 @@ test("somebody who looks at the page does not wait", async (t) => {
     await browser.pass(0);
     browser.socket.ends();
 
-    look();
-    assert.equal(connection.state, "waiting", `${way}: an attempt has just begun`);
     await browser.pass(1000);
     browser.show("hidden");
     browser.page.dispatch("pageshow", { persisted: false });
@@ -505,6 +503,34 @@ test("somebody who looks at the page does not wait", async (t) => {
     assert.equal(connection.state, "connecting", way);
     connection.close();
   }
+});
+
+test("somebody who looks just after an attempt waits until it is a second old, no longer", async (t) => {
+  const browser = fakeBrowser(t);
+  const { connection } = start(browser, { firstRetryMs: 60_000, maxRetryMs: 60_000 });
+  await browser.pass(0);
+  browser.socket.ends();
+
+  browser.show();
+  await browser.pass(900);
+  assert.equal(connection.state, "waiting");
+  await browser.pass(100);
+
+  assert.equal(connection.state, "connecting");
+  connection.close();
+});
+
+test("somebody who looks does not put off what comes sooner", async (t) => {
+  const browser = fakeBrowser(t);
+  const { connection } = start(browser, { firstRetryMs: 100 });
+  await browser.pass(0);
+  browser.socket.ends();
+
+  browser.show();
+  await browser.pass(100);
+
+  assert.equal(connection.state, "connecting");
+  connection.close();
 });
 
 // Tokens.
@@ -708,6 +734,21 @@ test("PHP is asked at the third failure to open, and every fifth after, so that 
   }
 
   assert.deepEqual(asked, [3, 8, 13]);
+});
+
+test("PHP is asked at the first failure to open after it was live: a restarted worker has forgotten the topic", async (t) => {
+  const browser = fakeBrowser(t);
+  const getToken = answers(tokenFor(36_000));
+  await startLive(browser, { getToken });
+  getToken.asked = 0;
+
+  browser.socket.ends();
+  await browser.nextSocket();
+  assert.equal(getToken.asked, 0); // The token is good, and the worker may be there.
+  browser.socket.ends();
+  await browser.nextSocket();
+
+  assert.equal(getToken.asked, 1);
 });
 
 test("a PHP that is away does not keep a good token from being tried", async (t) => {

@@ -72,7 +72,8 @@ describe("a page in the background", { concurrency: 2 }, () => {
     assert.equal(await tab.visibility(), "hidden");
   });
 
-  test("that was frozen gets what was published meanwhile", async (stage) => {
+  // Chromium ends the sockets of some pages that it freezes, and keeps those of others.
+  test("that was frozen gets what was published meanwhile, or is told to fetch", async (stage) => {
     const { worker, tab, client } = await behind(stage);
 
     await tab.lifecycle("frozen");
@@ -80,8 +81,11 @@ describe("a page in the background", { concurrency: 2 }, () => {
     await tab.lifecycle("active");
     await tab.show();
 
-    await client.next(({ payload }) => payload === 2);
-    assert.deepEqual(client.all("push").map(({ payload }) => payload), [1, 2]);
+    const enough = await client.next(({ kind, payload }) => kind === "resync" || payload === 2);
+    await worker.publish("a", 3);
+    await client.next(({ payload }) => payload === 3);
+    const got = client.all("push").map(({ payload }) => payload);
+    assert.deepEqual(got, enough.kind === "push" ? [1, 2, 3] : [3]);
   });
 
   test("that was frozen while its connection ended is live again soon after", async (stage) => {

@@ -32,13 +32,13 @@ describe("a connection", { concurrency: 4 }, () => {
     for (const payload of payloads) assert.deepEqual((await client.next("push")).payload, payload);
   });
 
-  test("keeps the order of 500 pushes", async (stage) => {
+  test("keeps the order of 200 pushes", async (stage) => {
     const { worker, client } = await stage.live();
 
-    for (let n = 0; n < 500; n += 1) await worker.publish("session.42", n);
+    for (let n = 0; n < 200; n += 1) await worker.publish("session.42", n);
 
-    await client.next(({ payload }) => payload === 499, 20_000);
-    assert.deepEqual(client.all("push").map(({ payload }) => payload), Array.from({ length: 500 }, (_, n) => n));
+    await client.next(({ payload }) => payload === 199, 20_000);
+    assert.deepEqual(client.all("push").map(({ payload }) => payload), Array.from({ length: 200 }, (_, n) => n));
   });
 
   test("subscribes to any topic by its name, and to an open one without a token", async (stage) => {
@@ -147,9 +147,10 @@ describe("a connection", { concurrency: 4 }, () => {
     const page = await stage.page(await stage.site());
     const clients = [];
     for (let n = 0; n < 30; n += 1) {
-      clients.push(await page.connect(server.url, { topic: `t${n}`, token: mintToken("a"), resyncSpreadMs: 3000, firstRetryMs: 200 }));
+      const client = await page.connect(server.url, { topic: `t${n}`, token: mintToken("a"), resyncSpreadMs: 3000 });
+      await client.next("live"); // One after the other: Chromium slows down a page that opens many at once.
+      clients.push(client);
     }
-    await Promise.all(clients.map((client) => client.next("live")));
 
     for (const socket of server.sockets) socket.close(4009, "resync");
 

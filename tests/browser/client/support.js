@@ -135,9 +135,14 @@ export class Worker {
     if (!answer.ok) throw new Error(`${name}: ${answer.status} ${(await answer.text()).trim()}`);
   }
 
+  /** The counters of the status document, by their names. */
+  async counters() {
+    return (await this.status()).counters;
+  }
+
   /** The status document (docs/protocol.md, "Status"). */
   async status() {
-    const answer = await fetch(`http://127.0.0.1:${this.internalPort}/internal/status`, {
+    const answer = await fetch(`http://127.0.0.1:${this.internalPort}/internal/status?v=2`, {
       headers: { "X-Worker-Secret": SECRET },
     });
     return answer.json();

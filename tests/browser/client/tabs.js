@@ -84,10 +84,10 @@ export class Tabs {
   }
 
   async end() {
+    await this.send("Browser.close"); // With all its processes, so that the profile can go.
+    await within(20_000, "Chromium ends", this.process.ended);
     this.socket.terminate();
-    this.process.kill("SIGKILL");
-    await this.process.ended;
-    rmSync(this.profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    rmSync(this.profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }
 
