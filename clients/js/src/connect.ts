@@ -3,8 +3,7 @@
 // wrong.
 
 import { report } from "./page.js";
-import { openSession } from "./session.js";
-import { openShared, shareName } from "./share.js";
+import { openLine } from "./share.js";
 import type {
   ConnectOptions, Connection, ResyncReason, SessionEvents, SessionOptions,
 } from "./types.js";
@@ -54,9 +53,7 @@ export function connect<Payload = unknown>(
     },
   };
   const settings = complete(options);
-  const line = share
-    ? openShared(url, settings, shareName(share, settings.token), events)
-    : openSession(url, settings, events);
+  const line = openLine(url, settings, share, events);
 
   function resync(reason: ResyncReason): void {
     spread = undefined;

@@ -4,7 +4,7 @@
 
 import { complete, guarded } from "./connect.js";
 import { report } from "./page.js";
-import { openSession } from "./session.js";
+import { openLine } from "./share.js";
 import { expiryOf } from "./token.js";
 import type { Frame, Line, Loss } from "./types.js";
 
@@ -14,6 +14,8 @@ export interface SubscribeOptions {
   token?: string;
   /** Beyond the original: fetches a fresh token when the old one has expired or was refused. */
   getToken?: () => string | Promise<string>;
+  /** Beyond the original: one socket for all tabs, as in `ConnectOptions`. */
+  share?: boolean | string;
   /** Subscribed, for the first time or again. */
   onOpen?: () => void;
   /** Every frame but those of the handshake. */
@@ -143,7 +145,7 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
       connectTimeoutMs: options.connectTimeoutMs === undefined ? 1_500 : options.connectTimeoutMs,
       firstRetryMs: options.retryDelayMs,
     } as Parameters<typeof complete>[0]);
-    line = openSession(url, settings, {
+    line = openLine(url, settings, options.share, {
       live() {
         const back = attempts > 0;
         attempts = 0;

@@ -459,7 +459,7 @@ test("other addresses, topics and names are other groups; other spellings are no
     browser.open().join({ url });
   }
   browser.open().join({ topic: "session.43" });
-  browser.open().join({ name: "2" });
+  browser.open().join({ share: "2" });
   browser.open().join({ url: "wss://live.example:8443" });
   browser.open().join({ topic: 'session.42","' });
   await browser.pass();
@@ -500,14 +500,19 @@ test("a wrong address is said at once", () => {
   assert.throws(() => tab.join({ url: "live.example" }), { name: "TypeError" });
 });
 
-test("the name is what the page says, or the user of its token", () => {
-  const { shareName } = new Browser().open().context.client;
+test("the name of a group is what the page says, or the user of its token, and none is no group", async () => {
   const token = (claims) => `${Buffer.from(JSON.stringify(claims)).toString("hex")}.00`;
+  const groups = async (...lines) => {
+    const browser = new Browser();
+    for (const [share, more] of lines) browser.open().join({ share, token: token(more) });
+    await browser.pass();
+    return browser.connected.length;
+  };
 
-  assert.equal(shareName("mine", token({ user_id: 7 })), "mine");
-  assert.equal(shareName(true, token({ user_id: 7 })), "7");
-  assert.equal(shareName(true, token({ user_id: "oe1abc" })), "oe1abc");
-  assert.equal(shareName(true, token({})), "");
-  assert.equal(shareName(true, "no token"), "");
-  assert.equal(shareName(true, undefined), "");
+  assert.equal(await groups(["mine", { user_id: 7 }], ["mine", { user_id: 8 }]), 1);
+  assert.equal(await groups([true, { user_id: 7 }], [true, { user_id: 7, topic: "a" }]), 1);
+  assert.equal(await groups([true, { user_id: 7 }], [true, { user_id: "7" }], ["7", {}]), 1);
+  assert.equal(await groups([true, { user_id: 7 }], [true, { user_id: 8 }], [true, {}]), 3);
+  assert.equal(await groups([true, {}], [true, { user_id: "" }]), 1);
+  assert.equal(await groups([false, { user_id: 7 }], ["", { user_id: 7 }]), 2);
 });
