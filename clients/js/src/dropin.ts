@@ -66,7 +66,7 @@ interface ApplicationPage {
 }
 
 /** Ends that the page hears of as `onClose`; the others are attempts that came to nothing. */
-const CLOSED_BY_THE_OTHER_SIDE = /^(closed|silent|asleep)$/;
+const CLOSED_BY_THE_OTHER_SIDE = /^(closed|silent|asleep|leader)$/;
 const MAX_RETRIES = 4;
 const WARN_BEFORE_MS = 120_000;
 /** Timers of browsers cannot wait longer. */
