@@ -158,7 +158,7 @@ describe("tabs that share", { concurrency: 2 }, () => {
     await second.next("onMessage");
 
     assert.deepEqual(second.events.map(({ kind }) => kind), [
-      "onOpen", "onClose", "onReconnecting", "onReconnect", "onOpen", "onMessage",
+      "onOpen", "onClose", "onReconnecting", "token", "onReconnect", "onOpen", "onMessage",
     ]);
   });
 
