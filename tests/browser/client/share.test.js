@@ -139,14 +139,13 @@ describe("tabs that share", { concurrency: 2 }, () => {
 
   test("the drop-in shares as well, and says that another tab leads as it says a restart", async (stage) => {
     const worker = await stage.worker();
-    const site = await stage.site();
+    const site = await stage.site({ worker });
     const context = await stage.context();
-    await worker.register("a");
     const clients = [];
     for (let n = 0; n < 2; n += 1) {
       const page = await stage.page(site, { context });
       await page.evaluate((url) => { globalThis.WavelogWorker.url = url; }, worker.url);
-      clients.push(await page.subscribe({ topic: "a", token: mintToken("a"), share: true }));
+      clients.push(await page.subscribe(SHARED));
       await clients[n].next("onOpen");
     }
     const [first, second] = clients;
@@ -159,7 +158,7 @@ describe("tabs that share", { concurrency: 2 }, () => {
     await second.next("onMessage");
 
     assert.deepEqual(second.events.map(({ kind }) => kind), [
-      "onOpen", "onClose", "onReconnecting", "onReconnect", "onOpen", "onMessage",
+      "onOpen", "onClose", "onReconnecting", "token", "onReconnect", "onOpen", "onMessage",
     ]);
   });
 
