@@ -29,7 +29,11 @@ export async function sizes() {
 
 function leaveOutSharing({ onLoad }) {
   onLoad({ filter: /\/src\/share\.ts$/ }, () => {
-    return { contents: "export const openShared = null, shareName = null;" };
+    return {
+      contents: 'export { openSession as openLine } from "./session.js";',
+      loader: "ts",
+      resolveDir: `${root}src`,
+    };
   });
 }
 

@@ -3,8 +3,7 @@
 // wrong.
 
 import { report } from "./page.js";
-import { openSession } from "./session.js";
-import { openShared, shareName } from "./share.js";
+import { openLine } from "./share.js";
 import type {
   ConnectOptions, Connection, ResyncReason, SessionEvents, SessionOptions,
 } from "./types.js";
@@ -54,9 +53,7 @@ export function connect<Payload = unknown>(
     },
   };
   const settings = complete(options);
-  const line = share
-    ? openShared(url, settings, shareName(share, settings.token), events)
-    : openSession(url, settings, events);
+  const line = openLine(url, settings, share, events);
 
   function resync(reason: ResyncReason): void {
     spread = undefined;
@@ -80,8 +77,16 @@ export function connect<Payload = unknown>(
   };
 }
 
-/** What a session needs, from what a page said: with the defaults of `ConnectOptions`. */
-export function complete(options: Partial<SessionOptions>): SessionOptions {
+/** What a page may say of what a session needs. */
+export type SomeOptions = { [Key in keyof SessionOptions]?: SessionOptions[Key] | undefined };
+
+/**
+ * What a session needs, from what a page said: with the defaults of `ConnectOptions`, which also
+ * take the place of what is no number.
+ *
+ * @throws TypeError if there is no topic.
+ */
+export function complete(options: SomeOptions): SessionOptions {
   const { topic, token, getToken } = options;
   if (!topic || typeof topic !== "string") {
     throw new TypeError('WavelogWorker: topic is missing; give its name, as in "session.42"');

@@ -67,10 +67,21 @@ type ShareNote =
   | [kind: "state", from: number, state: State, detail: StateDetail]
   | [kind: "resync", from: number, reason: ResyncReason];
 
-/** The name of the group: what the page says, or with `true`, the user of its token. */
-export function shareName(share: string | true, token: string | undefined): string {
-  const claims = share === true && readClaims(token);
-  return share === true ? String((claims && claims.user_id) || "") : share;
+/** The line that a page asked for by `share`: a session of its own, or a part in a shared one. */
+export function openLine(
+  url: string,
+  options: SessionOptions,
+  share: boolean | string | undefined,
+  events: SessionEvents,
+): Line {
+  if (!share) return openSession(url, options, events);
+  return openShared(url, options, share === true ? userOf(options.token) : share, events);
+}
+
+/** The user of a token, "" if it does not say so: the name of a group that was given none. */
+function userOf(token: string | undefined): string {
+  const claims = readClaims(token);
+  return String((claims && claims.user_id) || "");
 }
 
 /**
@@ -87,10 +98,10 @@ export function openShared(
   name: string,
   events: SessionEvents,
 ): Line {
-  if (typeof BroadcastChannel === "undefined" || typeof document === "undefined" || !navigator.locks) {
-    return openSession(url, options, events);
-  }
-  const key = JSON.stringify(["wavelog-worker", SHARE_VERSION, socketAddress(url), options.topic, name]);
+  const able = typeof BroadcastChannel !== "undefined" && typeof document !== "undefined";
+  if (!able || !navigator.locks) return openSession(url, options, events);
+  const group = [socketAddress(url), options.topic, name];
+  const key = JSON.stringify(["wavelog-worker", SHARE_VERSION, ...group]);
   const startedAt = Date.now();
 
   /** Who is told; nobody after `close`. */
@@ -149,7 +160,8 @@ export function openShared(
         gone();
         ask();
       } else {
-        (own[note[0] as keyof SessionEvents] as (...values: unknown[]) => void)(note[2], note[3]);
+        const tell = own[note[0] as keyof SessionEvents] as (...values: unknown[]) => void;
+        tell(note[2], note[3]);
       }
     }
   }
@@ -227,7 +239,9 @@ export function openShared(
   /** The leader is there: asks again after a while. */
   function rest(): void {
     clearTimeout(timer);
-    if (channel && !document.hidden) timer = setTimeout(() => document.hidden || ask(), ASK_LEADER_MS);
+    if (channel && !document.hidden) {
+      timer = setTimeout(() => document.hidden || ask(), ASK_LEADER_MS);
+    }
   }
 
   /** Waits for the lock, or takes it from whoever has it. */
@@ -236,11 +250,13 @@ export function openShared(
     refused = undefined;
     const turn = pending = new AbortController();
     let mine: (() => void) | undefined;
-    navigator.locks.request(key, steal ? { steal } : { signal: turn.signal }, () => new Promise<void>((done) => {
+    const granted = (done: () => void): void => {
       if (turn !== pending) return done();
       release = mine = done;
       lead();
-    })).catch((error: Error) => {
+    };
+    const how = steal ? { steal } : { signal: turn.signal };
+    navigator.locks.request(key, how, () => new Promise<void>(granted)).catch((error: Error) => {
       if (turn !== pending && (!mine || mine !== release)) return; // It left the line by itself.
       if (error.name !== "AbortError") return lead(); // A frame without locks, as a sandbox: alone.
       // Another tab took the lock, because this one was stopped for a while.

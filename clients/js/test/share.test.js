@@ -306,6 +306,26 @@ test("of tabs that take over at once one leads, and nobody misses a push", async
   for (const tab of [one, two, third]) assert.deepEqual(tab.news(), ["push after"]);
 });
 
+test("a tab that is given the lock while it is stopped does not hold up the others", async () => {
+  const browser = new Browser();
+  const [leader, stopped, front] = await browser.group(3);
+  for (const tab of [stopped, front]) tab.news();
+  stopped.stop();
+  leader.line.close();
+  await browser.pass(3_000);
+
+  assert.ok(front.leads);
+  assert.deepEqual(front.news(), OTHER_LEADER);
+
+  stopped.wake();
+  await browser.pass(30_000);
+
+  assert.equal(stopped.news().filter((text) => text.startsWith("resync")).length, 1);
+  assert.equal(stopped.line.state, "live");
+  assert.ok(front.leads);
+  assert.deepEqual([front.news(), browser.connected.length], [[], 1]);
+});
+
 test("a follower that was stopped itself does not take the lock when it wakes", async () => {
   const browser = new Browser();
   const [leader, follower] = await browser.group(2);
@@ -459,7 +479,7 @@ test("other addresses, topics and names are other groups; other spellings are no
     browser.open().join({ url });
   }
   browser.open().join({ topic: "session.43" });
-  browser.open().join({ name: "2" });
+  browser.open().join({ share: "2" });
   browser.open().join({ url: "wss://live.example:8443" });
   browser.open().join({ topic: 'session.42","' });
   await browser.pass();
@@ -500,14 +520,19 @@ test("a wrong address is said at once", () => {
   assert.throws(() => tab.join({ url: "live.example" }), { name: "TypeError" });
 });
 
-test("the name is what the page says, or the user of its token", () => {
-  const { shareName } = new Browser().open().context.client;
+test("the name of a group is what the page says, or the user of its token, and none is no group", async () => {
   const token = (claims) => `${Buffer.from(JSON.stringify(claims)).toString("hex")}.00`;
+  const groups = async (...lines) => {
+    const browser = new Browser();
+    for (const [share, more] of lines) browser.open().join({ share, token: token(more) });
+    await browser.pass();
+    return browser.connected.length;
+  };
 
-  assert.equal(shareName("mine", token({ user_id: 7 })), "mine");
-  assert.equal(shareName(true, token({ user_id: 7 })), "7");
-  assert.equal(shareName(true, token({ user_id: "oe1abc" })), "oe1abc");
-  assert.equal(shareName(true, token({})), "");
-  assert.equal(shareName(true, "no token"), "");
-  assert.equal(shareName(true, undefined), "");
+  assert.equal(await groups(["mine", { user_id: 7 }], ["mine", { user_id: 8 }]), 1);
+  assert.equal(await groups([true, { user_id: 7 }], [true, { user_id: 7, topic: "a" }]), 1);
+  assert.equal(await groups([true, { user_id: 7 }], [true, { user_id: "7" }], ["7", {}]), 1);
+  assert.equal(await groups([true, { user_id: 7 }], [true, { user_id: 8 }], [true, {}]), 3);
+  assert.equal(await groups([true, {}], [true, { user_id: "" }]), 1);
+  assert.equal(await groups([false, { user_id: 7 }], ["", { user_id: 7 }]), 2);
 });

@@ -123,8 +123,8 @@ export class Tab {
     runInContext(`self = globalThis; ${SCRIPT}; globalThis.client = client;`, this.context);
   }
 
-  /** Opens the line; `url` and `name` are the group's, the rest settings of the session. */
-  join({ url = "wss://live.example", name = "", getToken, ...settings } = {}) {
+  /** Opens the line; `url` and `share` are the group's, the rest settings of the session. */
+  join({ url = "wss://live.example", share = "group", getToken, ...settings } = {}) {
     const say = (text) => {
       this.said.push(text);
       this.onSaid?.(text);
@@ -133,7 +133,8 @@ export class Tab {
       this.asked += 1;
       return getToken();
     };
-    this.line = this.context.client.openShared(url, { ...SETTINGS, ...settings, getToken: getToken && ask }, name, {
+    const asked = { ...SETTINGS, ...settings, getToken: getToken && ask };
+    this.line = this.context.client.openLine(url, asked, share, {
       live: (again) => say(`live ${again}`),
       frame: (frame) => say(frame.type === "push" ? `push ${frame.payload}` : frame.type),
       lost: ({ live, code, reason, error }) => say(`lost ${live} ${code} ${reason}${error ? ` (${error})` : ""}`),

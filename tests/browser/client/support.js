@@ -177,8 +177,9 @@ export class Site {
   async serve(request, response) {
     const { pathname, searchParams } = new URL(request.url, this.origin);
     const reply = (type, body, status = 200) => {
+      // Not no-store, which would keep the pages out of the browser's history cache.
       const policy = this.policy && type === "text/html" ? { "Content-Security-Policy": this.policy } : {};
-      response.writeHead(status, { "Content-Type": `${type}; charset=utf-8`, "Cache-Control": "no-store", ...policy });
+      response.writeHead(status, { "Content-Type": `${type}; charset=utf-8`, "Cache-Control": "no-cache", ...policy });
       response.end(body);
     };
     const page = (script) => reply("text/html",
