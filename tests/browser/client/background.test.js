@@ -23,7 +23,7 @@ async function behind(stage, options = {}) {
   return { worker, proxy, tab, client };
 }
 
-describe("a page in the background", { concurrency: 2 }, () => {
+describe("a page in the background", { concurrency: 3 }, () => {
   test("gets pushes as they are published", async (stage) => {
     const { worker, tab, client } = await behind(stage);
 

@@ -23,6 +23,7 @@ import { BINARY, freePorts, startBrowser, within } from "../support.js";
 import { instrument } from "./page.js";
 
 const DIST = fileURLToPath(new URL("../../../clients/js/dist/", import.meta.url));
+const CLASSIC = "/dist/wavelog-worker.classic.js";
 const SECRET = randomBytes(32).toString("hex");
 /** A name for 127.0.0.1 that does not look like loopback: being offline does not matter there. */
 export const FAR = "worker.test";
@@ -158,8 +159,8 @@ export class Worker {
  * function `(topic, call)` that returns a token or throws, and `site.calls` counts.
  */
 export class Site {
-  static async start({ worker, script = "/dist/wavelog-worker.classic.js", policy } = {}) {
-    if (!existsSync(join(DIST, "wavelog-worker.classic.js"))) {
+  static async start({ worker, script = CLASSIC, policy } = {}) {
+    if (script === CLASSIC && !existsSync(join(DIST, "wavelog-worker.classic.js"))) {
       throw new Error("clients/js is not built; run `npm ci && npm run build` there");
     }
     const site = new Site();
