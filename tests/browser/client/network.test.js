@@ -62,6 +62,20 @@ describe("the network", { concurrency: 5 }, () => {
     assert.equal(client.all("resync").length, 1);
   });
 
+  test("is gone without a word: the socket is asked at once, dies, and the page waits for the network", async (stage) => {
+    const { context, client } = await through(stage, { far: true });
+
+    await context.setOffline(true); // Chromium holds back everything, as a cable that is out.
+    const gone = Date.now();
+    const offline = await client.next("offline", 20_000);
+    await context.setOffline(false);
+    await client.next("live");
+
+    assert.ok(offline.at - gone < 8_000, `noticed after ${offline.at - gone} ms`);
+    assert.equal(offline.detail.reason, "silent");
+    assert.equal((await client.next("resync")).reason, "reconnected");
+  });
+
   test("is gone before the page connects: it begins when it is back", async (stage) => {
     const { proxy, context, page } = await through(stage, { far: true });
     await context.setOffline(true);
