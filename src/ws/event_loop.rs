@@ -25,7 +25,7 @@ use super::handshake::{Authenticated, Handshake, Next};
 use super::orders::{CLOSE, Orders, QUIT, Running, STOP};
 use super::questions::{Answer, Questions};
 use super::resync::Walk;
-use super::session::Session;
+use super::session::{Beginning, Session};
 use super::watch::{Deadlines, Rounds};
 use super::{WsContext, pages};
 use crate::clock::millis;
@@ -456,7 +456,7 @@ impl Port {
     /// Lets a browser in: subscribed first, told after, so that nothing published after `auth_ok`
     /// is missed and nothing overtakes it.
     fn begin(&mut self, place: u32, authenticated: Authenticated) {
-        let Authenticated { topic, client, user_id, decoder, first } = authenticated;
+        let Authenticated { topic, client, user_id, version, decoder, first } = authenticated;
         let Self { connections, context, deadlines, now_ms, orders, .. } = self;
         connections.replace_with(place, |connection| {
             let Connection::New(new) = connection else {
@@ -469,7 +469,8 @@ impl Port {
             let subscription = context.broker.subscribe(&topic, user_id, Arc::clone(&link));
             link.uncork(&first);
             let more = !decoder.is_idle();
-            let mut session = Session::new(link, subscription, decoder, number, client, *now_ms);
+            let beginning = Beginning { id: number, decoder, version, client };
+            let mut session = Session::new(link, subscription, beginning, *now_ms);
             if more {
                 session.take(&mut [], context, *now_ms);
             }

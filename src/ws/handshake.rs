@@ -17,7 +17,7 @@ use crate::broker::AuthError;
 use crate::client_addr::ClientAddr;
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
-use crate::protocol::message;
+use crate::protocol::message::{self, Version};
 use crate::registry::Lookup;
 
 /// Requests that are answered at a time. Who sends more at once is no browser, and every answer
@@ -88,6 +88,8 @@ pub(super) struct Authenticated {
     pub(super) client: ClientAddr,
     /// 0 for nobody in particular.
     pub(super) user_id: i64,
+    /// What the browser understands.
+    pub(super) version: Version,
     /// May hold what came behind the auth frame.
     pub(super) decoder: Decoder,
     /// Answers to pings that came together with the auth frame, and then that it may join.
@@ -260,7 +262,8 @@ impl Handshake {
         let fed = upgraded.decoder.feed(input, |incoming| {
             match incoming {
                 Incoming::Message(text) => {
-                    first = Some(Ok(message::read_auth(text).map(|token| token.into_owned())));
+                    let auth = message::read_auth(text);
+                    first = Some(Ok(auth.map(|auth| (auth.token.into_owned(), auth.version))));
                 }
                 Incoming::Close(code) => first = Some(Err(code)),
                 Incoming::Ping(payload) => pongs.extend_from_slice(&frame::pong(payload)),
@@ -278,13 +281,14 @@ impl Handshake {
                 Err(_) => Next::End,
             },
             Some(Err(code)) => self.end_with(&frame::close(code)),
-            Some(Ok(token)) => match judge(upgraded, token.as_deref(), context) {
-                Ok(user_id) => {
-                    pongs.extend_from_slice(&frame::text(&[message::AUTH_OK]));
+            Some(Ok(auth)) => match judge(upgraded, auth, context) {
+                Ok((user_id, version)) => {
+                    pongs.extend_from_slice(&frame::text(&[version.auth_ok()]));
                     Next::Begin(Authenticated {
                         topic: std::mem::take(&mut upgraded.topic),
                         client: upgraded.client,
                         user_id,
+                        version,
                         decoder: std::mem::take(&mut upgraded.decoder),
                         first: pongs.freeze(),
                     })
@@ -335,15 +339,17 @@ fn decide(head: &Head, lookup: impl FnOnce(&str) -> Lookup) -> Result<Verdict, R
     }
 }
 
-/// The user of a browser that may join, or what it is told.
+/// The user of a browser that may join, with the version that it asked for; or what it is told.
 fn judge(
     upgraded: &Upgraded,
-    token: Option<&str>,
+    auth: Option<(String, Version)>,
     context: &WsContext,
-) -> Result<i64, &'static str> {
+) -> Result<(i64, Version), &'static str> {
     let Upgraded { topic, client, .. } = upgraded;
-    let result = match token {
-        Some(token) => context.broker.authorize(topic, token),
+    let result = match auth {
+        Some((token, version)) => {
+            context.broker.authorize(topic, &token).map(|user_id| (user_id, version))
+        }
         None => Err(AuthError::NoAuthFrame),
     };
     result.map_err(|reason| {

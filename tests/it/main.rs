@@ -51,3 +51,4 @@ mod status_feed;
 mod support;
 mod syscalls;
 mod tidy;
+mod version;
