@@ -18,6 +18,8 @@ mod busy;
 mod cli;
 mod cli_tools;
 mod client_address;
+mod client_build;
+mod client_script;
 mod cluster;
 mod cluster_contract;
 mod cluster_faults;
