@@ -4,7 +4,7 @@
 
 import { complete, guarded } from "./connect.js";
 import { report } from "./page.js";
-import { openSession } from "./session.js";
+import { openLine } from "./share.js";
 import { expiryOf } from "./token.js";
 import type { Frame, Line, Loss } from "./types.js";
 
@@ -14,6 +14,8 @@ export interface SubscribeOptions {
   token?: string;
   /** Beyond the original: fetches a fresh token when the old one has expired or was refused. */
   getToken?: () => string | Promise<string>;
+  /** Beyond the original: one socket for all tabs, as in `ConnectOptions`. */
+  share?: boolean | string;
   /** Subscribed, for the first time or again. */
   onOpen?: () => void;
   /** Every frame but those of the handshake. */
@@ -55,12 +57,16 @@ export interface Dropin {
 
 /** What the application's pages have on `window`. */
 interface ApplicationPage {
-  showToast?: (title: string, body: string, classes: string, delayMs: number, hides: boolean) => void;
+  showToast?: (
+    title: string, body: string, classes: string, delayMs: number, hides: boolean,
+  ) => void;
   lang_worker_token_expired_title?: string;
   lang_worker_token_expired_msg?: string;
   lang_worker_reload_now?: string;
 }
 
+/** Ends that the page hears of as `onClose`; the others are attempts that came to nothing. */
+const CLOSED_BY_THE_OTHER_SIDE = /^(closed|silent|asleep)$/;
 const MAX_RETRIES = 4;
 const WARN_BEFORE_MS = 120_000;
 /** Timers of browsers cannot wait longer. */
@@ -100,6 +106,8 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
   let attempts = 0;
   /** After `onFailed`, when it goes on without a word. */
   let quiet = false;
+  /** Whether a socket ended, and what follows of it is not known yet. */
+  let ended = false;
   let line: Line | undefined;
 
   function fail(): void {
@@ -108,14 +116,16 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
     if (!quiet) guarded(options.onFailed);
   }
 
-  function lost(loss: Loss): void {
-    if (loss.error && !options.getToken) {
-      fail();
-      return;
-    }
+  function lost({ reason, error }: Loss): void {
+    ended = true;
+    if (error && !options.getToken) fail();
+    else if (!quiet && CLOSED_BY_THE_OTHER_SIDE.test(reason)) guarded(options.onClose);
+  }
+
+  /** What follows of an end: another attempt, or none. */
+  function retryOrFail(): void {
+    ended = false;
     if (quiet) return;
-    if (loss.reason !== "timeout" && loss.reason !== "token" && !loss.error) guarded(options.onClose);
-    if (!line) return;
     if (attempts < maxRetries) {
       attempts += 1;
       guarded(options.onReconnecting, attempts);
@@ -135,7 +145,7 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
       connectTimeoutMs: options.connectTimeoutMs === undefined ? 1_500 : options.connectTimeoutMs,
       firstRetryMs: options.retryDelayMs,
     } as Parameters<typeof complete>[0]);
-    line = openSession(url, settings, {
+    line = openLine(url, settings, options.share, {
       live() {
         const back = attempts > 0;
         attempts = 0;
@@ -150,6 +160,7 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
       lost,
       state(state) {
         if (state === "refused") fail();
+        else if (ended) retryOrFail();
       },
       resync() {
         // `onReconnect` says it.
