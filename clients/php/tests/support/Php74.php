@@ -5,8 +5,8 @@ use PhpParser\Node;
 use PhpParser\NodeVisitorAbstract;
 
 /**
- * Finds in one file what PHP 7.4 does not have: newer syntax, and functions, classes and constants
- * that are not in the lists of php74-names.php. It cannot know the methods of an object.
+ * Finds syntax in one file that PHP 7.4 does not have, and collects the names of functions, classes
+ * and constants for {@see CompatibilityTest} to look up. It cannot know the methods of an object.
  */
 final class Php74 extends NodeVisitorAbstract
 {
@@ -153,9 +153,13 @@ final class Php74 extends NodeVisitorAbstract
     {
         if ($node instanceof Node\Expr\FuncCall && $node->name instanceof Node\Name) {
             $this->functions[] = strtolower($node->name->getLast());
+            $node->name->setAttribute('is_no_class', true);
+        } elseif ($node instanceof Node\Attribute) {
+            $node->name->setAttribute('is_no_class', true); // A comment to PHP 7.4.
         } elseif ($node instanceof Node\Expr\ConstFetch) {
             $this->constants[] = $node->name->getLast();
-        } elseif ($node instanceof Node\Name\FullyQualified) {
+            $node->name->setAttribute('is_no_class', true);
+        } elseif ($node instanceof Node\Name\FullyQualified && !$node->hasAttribute('is_no_class')) {
             $this->classes[] = $node->toString();
         }
     }
