@@ -220,12 +220,8 @@ final class FaultsTest extends WorkerTestCase
             'no HTTP' => ["SSH-2.0-OpenSSH_9.2\r\n", UnexpectedAnswerException::class, ''],
             'half a head' => ["HTTP/1.1 200 O", TimedOutException::class, ''],
             'half an answer' => ["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nx", TimedOutException::class, ''],
-            'the end of the connection' => [ScriptedNode::END, UnexpectedAnswerException::class, 'without an answer'],
-            'an endless answer' => [
-                "HTTP/1.1 200 OK\r\nContent-Length: 17000000\r\n\r\n" . str_repeat('x', 100000),
-                TimedOutException::class,
-                '',
-            ],
+            'the end of the connection' => [ScriptedNode::END, UnexpectedAnswerException::class, 'no whole answer'],
+            'an endless answer' => [ScriptedNode::FLOOD, UnexpectedAnswerException::class, 'no whole answer'],
         ];
     }
 
@@ -237,7 +233,7 @@ final class FaultsTest extends WorkerTestCase
     public function testWhatIsNotDoneThrowsAndIsNotSentAgain(string $answer, string $class, string $words): void
     {
         $node = $this->scripted($answer);
-        $client = $this->clientOf([$node->url, DeafNode::closed()->url], ['timeout' => 0.4]);
+        $client = $this->clientOf([$node->url, DeafNode::closed()->url], ['timeout' => 0.6]);
 
         $failure = $this->thrown($class, static function () use ($client): void {
             $client->publish('session.42', 'private');

@@ -12,6 +12,9 @@ final class ScriptedNode
     /** Ends the connection without an answer, and the process: nobody listens any more. */
     public const DIE = 'die';
 
+    /** Sends an answer that never ends. */
+    public const FLOOD = 'flood';
+
     /** @var string */
     public $url;
     /** @var resource */

@@ -5,7 +5,7 @@
  * It prints its port, then serves one connection after the other. Each request takes the next
  * entry of the script, the last one for ever. Before an entry acts, the request is written to LOG
  * as a line of JSON. An entry is what is sent, to the byte; or `hang` (nothing is sent any more),
- * `end` (the connection ends), `die` (so does the server).
+ * `flood` (an answer without end), `end` (the connection ends), `die` (so does the server).
  */
 declare(strict_types=1);
 
@@ -47,6 +47,12 @@ while (true) {
             fclose($server);
             fclose($connection);
             exit;
+        } elseif ($entry === 'flood') {
+            fwrite($connection, "HTTP/1.1 200 OK\r\n\r\n");
+            while (@fwrite($connection, str_repeat('x', 1000000)) > 0) {
+                continue;
+            }
+            break;
         } elseif ($entry === 'end') {
             break;
         } elseif ($entry !== 'hang') {
