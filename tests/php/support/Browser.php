@@ -44,7 +44,7 @@ final class Browser
             if ($length === 126) {
                 $length = unpack('n', $this->read(2))[1];
             } elseif ($length === 127) {
-                $length = unpack('J', $this->read(8))[1];
+                $length = unpack('N2', $this->read(8))[2]; // No frame here has 4 GiB.
             }
             $text = $length > 0 ? $this->read($length) : '';
         } while ($first === 0x89);
