@@ -1,0 +1,348 @@
+<?php
+/**
+ * The worker for a CodeIgniter 3 application: register topics, publish, mint tokens, ask for the
+ * status. Nothing here ever fails or prints because of the worker, or waits longer than
+ * `worker_timeout`; whatever goes wrong is one line for `log_message('error', ...)`.
+ *
+ *     $this->load->library('Worker_publisher');
+ *     $this->worker_publisher->register_topic('session.42');
+ *     $data['worker_url'] = $this->worker_publisher->client_url();
+ *     $data['worker_token'] = $this->worker_publisher->create_token('session.42');
+ *     ...
+ *     $this->worker_publisher->publish('session.42', ['event' => 'qso_updated']);
+ *
+ * What is said to the worker, and when it is said again, is the business of the library
+ * WavelogWorker (QuietClient); what the settings mean is that of Worker_settings. This class joins
+ * them to CodeIgniter. Arguments are not typed, because an application's mistake must not be an
+ * error here either.
+ */
+
+declare(strict_types=1);
+
+defined('BASEPATH') OR exit('No direct script access allowed');
+
+require_once APPPATH . 'libraries/Worker_settings.php';
+
+class Worker_publisher
+{
+    private const AUTOLOAD = 'third_party/wavelog-worker/autoload.php';
+
+    /** @var array<string, true> What this request has in the log already. */
+    private static array $logged = [];
+
+    private Worker_settings $settings;
+
+    /** @var \WavelogWorker\QuietClient|null null while the worker is not to be called */
+    private $client = null;
+
+    /** @var string[] What is wrong with the installation, for the log and the debug page. */
+    private array $problems = [];
+
+    /**
+     * @param mixed $config not used: CodeIgniter hands the configuration to a library that has the
+     *     name of the configuration file
+     */
+    public function __construct($config = null)
+    {
+        $this->settings = new Worker_settings($this->read_config());
+        $this->problems = array_merge($this->problems, $this->settings->problems);
+        if ($this->settings->enabled) {
+            $this->client = $this->make_client($this->settings->call_urls);
+        }
+        foreach ($this->problems as $problem) {
+            if ( ! isset(self::$logged[$problem])) {
+                self::$logged[$problem] = true;
+                $this->log($problem);
+            }
+        }
+    }
+
+    /** Whether the worker is switched on, and configured and installed so that it can be called. */
+    public function is_enabled(): bool
+    {
+        return $this->client !== null;
+    }
+
+    /**
+     * Makes a topic known, so that browsers may subscribe to it; costs next to nothing, so do it at
+     * every page load.
+     *
+     * @param string $topic e.g. `session.42`
+     * @param bool $require_token FALSE: every browser may subscribe, without a token
+     * @return bool whether the worker has done it
+     */
+    public function register_topic($topic, $require_token = true): bool
+    {
+        $topic = $this->topic($topic, 'register_topic');
+
+        return $topic !== null && $this->client->register($topic, (bool) $require_token);
+    }
+
+    /**
+     * Sends `$payload` to every browser that is subscribed to `$topic`. A worker that does not know
+     * the topic (it was restarted) is told of it, and then gets the event once more.
+     *
+     * @param string $topic e.g. `session.42`
+     * @param mixed $payload anything that json_encode() takes; what is not UTF-8 in it arrives as U+FFFD
+     * @return bool whether the worker has it
+     */
+    public function publish($topic, $payload): bool
+    {
+        $topic = $this->topic($topic, 'publish');
+
+        return $topic !== null && $this->client->publish($topic, $payload);
+    }
+
+    /**
+     * Makes the worker forget a topic, e.g. when its session is deleted; also one that it does not
+     * know.
+     *
+     * @param string $topic e.g. `session.42`
+     * @return bool whether the worker has done it
+     */
+    public function unregister_topic($topic): bool
+    {
+        $topic = $this->topic($topic, 'unregister_topic');
+
+        return $topic !== null && $this->client->unregister($topic);
+    }
+
+    /** Where browsers connect (ws:// or wss://); empty if they are not to. */
+    public function client_url(): string
+    {
+        return $this->is_enabled() ? $this->settings->client_url : '';
+    }
+
+    /**
+     * A token with which the logged-in user's browser may subscribe to `$topic` and to no other.
+     *
+     * @param string $topic e.g. `session.42`
+     * @param int|null $ttl_seconds above 0; null is `worker_token_expiration`
+     * @return string empty if the worker is switched off, and after an error, which is in the log
+     */
+    public function create_token($topic, $ttl_seconds = null): string
+    {
+        $topic = $this->topic($topic, 'create_token');
+
+        return $topic === null ? '' : $this->client->token($topic, $this->user_id(), $this->ttl($ttl_seconds));
+    }
+
+    /**
+     * A token of the older form, with the claims user_id, session_id and expires, for the topic
+     * `session.$session_id`. The helper `create_worker_token()` (Worker_token) calls it.
+     *
+     * @param int|string $session_id above 0
+     * @param int|null $ttl_seconds above 0; null is `worker_token_expiration`
+     * @return string empty if the worker is switched off, and after an error, which is in the log
+     */
+    public function create_session_token($session_id, $ttl_seconds = null): string
+    {
+        if ( ! $this->is_enabled()) {
+            return '';
+        }
+        $id = is_bool($session_id) ? false : filter_var($session_id, FILTER_VALIDATE_INT);
+        if ( ! is_int($id) || $id <= 0) {
+            $this->log('a token is for a session with a number above 0, and was asked for another one.');
+            return '';
+        }
+        return $this->client->tokenForSession($id, $this->user_id(), $this->ttl($ttl_seconds));
+    }
+
+    /**
+     * How every worker of `worker_urls` is, asked at once: 0.8 s in all, whatever happens.
+     *
+     * @return array[] for each in the order of the list: `url` (without credentials), `alive`,
+     *     `version`, `active_topics`, `registered_topics`, `connected_clients`,
+     *     `connected_sockets`, `uptime` (all null if it is not alive), `error` (what is wrong and
+     *     what to do; null if it is alive)
+     */
+    public function status_all(): array
+    {
+        return [];
+    }
+
+    /**
+     * The same in short, with sums over all workers that are alive.
+     *
+     * @return array `enabled`, `vip` (null without a load balancer), `nodes_total`, `nodes_alive`,
+     *     `active_topics` and `connected_clients` (null if no worker is alive), and `nodes`: for
+     *     each `url`, `alive`, `version`, `active_topics`, `connected_clients`, `uptime`
+     */
+    public function status(): array
+    {
+        $nodes = $this->status_all();
+        $alive = array_filter(array_column($nodes, 'alive'));
+        $keys = array_flip(['url', 'alive', 'version', 'active_topics', 'connected_clients', 'uptime']);
+        $vip = $this->settings->vip;
+
+        return [
+            'enabled' => $this->is_enabled(),
+            'vip' => $vip === null ? null : Worker_settings::without_credentials($vip),
+            'nodes_total' => count($nodes),
+            'nodes_alive' => count($alive),
+            'active_topics' => $alive ? array_sum(array_column($nodes, 'active_topics')) : null,
+            'connected_clients' => $alive ? array_sum(array_column($nodes, 'connected_clients')) : null,
+            'nodes' => array_map(static function (array $node) use ($keys): array {
+                return array_intersect_key($node, $keys);
+            }, $nodes),
+        ];
+    }
+
+    /**
+     * What is configured, in words for the debug page; without the secret.
+     *
+     * @return array<string, string> by what it is
+     */
+    public function describe(): array
+    {
+        $settings = $this->settings;
+        $version = extension_loaded('curl') ? curl_version()['version'] : 'missing';
+
+        return [
+            'Switched on' => $settings->switched_on ? 'yes' : 'no',
+            'Calls go to' => $settings->call_urls === [] ? 'nobody' : implode(', then ', array_map(
+                [Worker_settings::class, 'without_credentials'],
+                $settings->call_urls
+            )),
+            'Load balancer' => $settings->vip === null ? 'none' : 'yes',
+            'Secret' => $settings->secret === '' ? 'not set' : 'set',
+            'A call takes at most' => $settings->timeout_seconds . ' s',
+            'Browsers connect to' => $settings->client_url === ''
+                ? 'nothing; pages have no live updates'
+                : Worker_settings::without_credentials($settings->client_url),
+            'Tokens are good for' => $settings->token_seconds . ' s',
+            'PHP' => PHP_VERSION . ', libcurl ' . $version,
+        ];
+    }
+
+    /**
+     * What is wrong with configuration and installation, and what to do; the log has it, too.
+     *
+     * @return string[]
+     */
+    public function problems(): array
+    {
+        return $this->problems;
+    }
+
+    /**
+     * A newer application may ask for more than there is here; that is a line in the log, too.
+     *
+     * @return null
+     */
+    public function __call($method, $arguments)
+    {
+        $this->log("the application called $method(), which this library does not have; nothing was "
+            . 'done. Look for a newer version of clients/php/codeigniter3.');
+
+        return null;
+    }
+
+    /** The settings of worker.php, in its section or, if it is loaded automatically, outside of one. */
+    private function read_config(): array
+    {
+        $CI =& get_instance();
+        try {
+            $loaded = $CI->config->load('worker', true, true);
+        } catch (\Throwable $error) {
+            $loaded = false;
+        }
+        if ( ! $loaded && is_file(APPPATH . 'config/worker.php')) {
+            $this->problems[] = 'application/config/worker.php cannot be read as PHP that fills $config; '
+                . 'the worker is not called. Compare it with the one of clients/php/codeigniter3.';
+        }
+        $names = ['worker_enabled', 'worker_url', 'worker_urls', 'worker_vip', 'worker_secret',
+            'worker_timeout', 'worker_client_url', 'worker_token_expiration'];
+        $raw = [];
+        foreach ($names as $name) {
+            $raw[$name] = $CI->config->item($name, 'worker') ?? $CI->config->item($name);
+        }
+        return $raw;
+    }
+
+    /**
+     * @param string[] $urls
+     * @return \WavelogWorker\QuietClient|null null after a problem
+     */
+    private function make_client(array $urls)
+    {
+        try {
+            if ( ! extension_loaded('curl')) {
+                $this->problems[] = "PHP's extension curl is missing; the worker is not called. On Debian "
+                    . 'install the package php-curl and restart PHP.';
+                return null;
+            }
+            $autoload = APPPATH . self::AUTOLOAD;
+            if ( ! class_exists('WavelogWorker\QuietClient') && is_file($autoload)) {
+                require_once $autoload;
+            }
+            if ( ! class_exists('WavelogWorker\QuietClient')) {
+                $this->problems[] = 'the library WavelogWorker is missing; the worker is not called. Copy '
+                    . 'src/ and autoload.php of clients/php to application/third_party/wavelog-worker/, '
+                    . 'or install wavelog/worker-client with Composer.';
+                return null;
+            }
+            return new \WavelogWorker\QuietClient(
+                $urls,
+                $this->settings->secret,
+                ['timeout' => $this->settings->timeout_seconds],
+                function (string $message): void {
+                    $this->log($message);
+                }
+            );
+        } catch (\Throwable $error) {
+            $this->problems[] = 'the library WavelogWorker cannot be used; the worker is not called. '
+                . get_class($error) . ': ' . $error->getMessage();
+            return null;
+        }
+    }
+
+    /**
+     * `$topic` as text; null if nothing is to be done, because there is no worker or no topic.
+     *
+     * @param mixed $topic
+     */
+    private function topic($topic, string $method): ?string
+    {
+        if ( ! $this->is_enabled()) {
+            return null;
+        }
+        if ( ! is_string($topic) && ! is_int($topic) || $topic === '') {
+            $this->log("$method() was called without a topic; nothing was done.");
+            return null;
+        }
+        return (string) $topic;
+    }
+
+    /** The operator of a club's account, or the user; 0 if nobody is logged in. */
+    private function user_id(): int
+    {
+        $CI =& get_instance();
+        if ( ! isset($CI->session)) {
+            return 0;
+        }
+        return (int) ($CI->session->userdata('source_uid') ?: $CI->session->userdata('user_id'));
+    }
+
+    /**
+     * `$seconds`, or what is configured if that is null or nonsense.
+     *
+     * @param mixed $seconds
+     */
+    private function ttl($seconds): int
+    {
+        if (is_numeric($seconds) && (int) $seconds > 0) {
+            return (int) $seconds;
+        }
+        if ($seconds !== null) {
+            $this->log('a token was asked for that is good for no time; it is good for '
+                . $this->settings->token_seconds . ' s. Ask for more than 0 seconds.');
+        }
+        return $this->settings->token_seconds;
+    }
+
+    private function log(string $message): void
+    {
+        log_message('error', 'Worker: ' . $message);
+    }
+}
