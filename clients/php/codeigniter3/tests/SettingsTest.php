@@ -116,6 +116,15 @@ final class SettingsTest extends TestCase
             . 'or https:// address and is left out; write e.g. http://127.0.0.1:9001.', $settings->problems[0]);
     }
 
+    public function testAddressesThatAreNoneLeaveNothingToCall(): void
+    {
+        $settings = self::settings(['worker_urls' => 9001]);
+
+        $this->assertFalse($settings->enabled);
+        $this->assertStringContainsString('worker_urls has "9001"', $settings->problems[0]);
+        $this->assertStringContainsString('there is no address of a worker', $settings->problems[1]);
+    }
+
     /** @return array<string, array{array, bool, string}> settings, whether still enabled, the problem */
     public static function mistakes(): array
     {
@@ -123,9 +132,9 @@ final class SettingsTest extends TestCase
             'no switch' => [['worker_enabled' => 'perhaps'], false, 'worker_enabled is neither TRUE nor FALSE'],
             'a switch that is a list' => [['worker_enabled' => []], false, 'worker_enabled is neither'],
             'no address' => [['worker_urls' => []], false, 'there is no address of a worker'],
-            'a number for a list' => [['worker_urls' => 9001], false, 'worker_urls is no list'],
             'a load balancer without http' => [['worker_vip' => 'balancer:80'], true, 'worker_vip has "balancer:80"'],
             'no secret' => [['worker_secret' => ''], false, 'worker_secret is empty'],
+            'a short secret' => [['worker_secret' => 'short'], false, 'worker_secret has less than 32'],
             'a secret with an end of line' => [['worker_secret' => self::SECRET . "\n"], false, 'worker_secret is no text'],
             'a secret with a space' => [['worker_secret' => ' ' . self::SECRET], false, 'worker_secret is no text'],
             'a secret with a header in it' => [['worker_secret' => "a\r\nX: b" . self::SECRET], false, 'worker_secret is'],
@@ -134,6 +143,7 @@ final class SettingsTest extends TestCase
             'no time-out' => [['worker_timeout' => 0], true, 'worker_timeout is "0"'],
             'a time-out below nothing' => [['worker_timeout' => -1.5], true, 'worker_timeout is "-1.5"'],
             'a time-out in milliseconds' => [['worker_timeout' => 1000], true, 'worker_timeout is "1000"'],
+            'a time-out of next to nothing' => [['worker_timeout' => 1e-9], true, 'worker_timeout is "1.0E-9"'],
             'an infinite time-out' => [['worker_timeout' => INF], true, 'worker_timeout is "INF"'],
             'a time-out that is no number' => [['worker_timeout' => NAN], true, 'worker_timeout is "NAN"'],
             'a time-out that is a list' => [['worker_timeout' => [1]], true, 'worker_timeout is a value of type array'],

@@ -35,8 +35,11 @@ class Worker_publisher
     /** @var \WavelogWorker\QuietClient|null null while the worker is not to be called */
     private $client = null;
 
-    /** @var string[] What is wrong with the installation, for the log and the debug page. */
+    /** @var string[] What is wrong with configuration and installation, for the debug page. */
     private array $problems = [];
+
+    /** What the client is doing, for the log. */
+    private string $doing = '';
 
     /**
      * @param mixed $config not used: CodeIgniter hands the configuration to a library that has the
@@ -47,7 +50,7 @@ class Worker_publisher
         $this->settings = new Worker_settings($this->read_config());
         $this->problems = array_merge($this->problems, $this->settings->problems);
         if ($this->settings->enabled) {
-            $this->client = $this->make_client($this->settings->call_urls);
+            $this->client = $this->make_client();
         }
         foreach ($this->problems as $problem) {
             if ( ! isset(self::$logged[$problem])) {
@@ -73,7 +76,7 @@ class Worker_publisher
      */
     public function register_topic($topic, $require_token = true): bool
     {
-        $topic = $this->topic($topic, 'register_topic');
+        $topic = $this->begin('register_topic', $topic);
 
         return $topic !== null && $this->client->register($topic, (bool) $require_token);
     }
@@ -88,7 +91,7 @@ class Worker_publisher
      */
     public function publish($topic, $payload): bool
     {
-        $topic = $this->topic($topic, 'publish');
+        $topic = $this->begin('publish', $topic);
 
         return $topic !== null && $this->client->publish($topic, $payload);
     }
@@ -102,9 +105,23 @@ class Worker_publisher
      */
     public function unregister_topic($topic): bool
     {
-        $topic = $this->topic($topic, 'unregister_topic');
+        $topic = $this->begin('unregister_topic', $topic);
 
         return $topic !== null && $this->client->unregister($topic);
+    }
+
+    /**
+     * Whether the worker knows a topic. It lists all of its topics for that, so do not ask often.
+     *
+     * @param string $topic e.g. `dxspots`
+     * @return bool FALSE also if the worker cannot be asked
+     */
+    public function has_topic($topic): bool
+    {
+        $topic = $this->begin('has_topic', $topic);
+        $status = $topic === null ? null : $this->client->status(true);
+
+        return $status !== null && in_array($topic, $status->topicList, true);
     }
 
     /** Where browsers connect (ws:// or wss://); empty if they are not to. */
@@ -122,7 +139,7 @@ class Worker_publisher
      */
     public function create_token($topic, $ttl_seconds = null): string
     {
-        $topic = $this->topic($topic, 'create_token');
+        $topic = $this->begin('create_token', $topic);
 
         return $topic === null ? '' : $this->client->token($topic, $this->user_id(), $this->ttl($ttl_seconds));
     }
@@ -140,9 +157,10 @@ class Worker_publisher
         if ( ! $this->is_enabled()) {
             return '';
         }
+        $this->doing = 'create_session_token';
         $id = is_bool($session_id) ? false : filter_var($session_id, FILTER_VALIDATE_INT);
         if ( ! is_int($id) || $id <= 0) {
-            $this->log('a token is for a session with a number above 0, and was asked for another one.');
+            $this->log('the id of the session is no whole number above 0, so there is no token for it');
             return '';
         }
         return $this->client->tokenForSession($id, $this->user_id(), $this->ttl($ttl_seconds));
@@ -152,13 +170,33 @@ class Worker_publisher
      * How every worker of `worker_urls` is, asked at once: 0.8 s in all, whatever happens.
      *
      * @return array[] for each in the order of the list: `url` (without credentials), `alive`,
-     *     `version`, `active_topics`, `registered_topics`, `connected_clients`,
-     *     `connected_sockets`, `uptime` (all null if it is not alive), `error` (what is wrong and
-     *     what to do; null if it is alive)
+     *     `state` (up, down, slow, forbidden or error), `version`, `active_topics`,
+     *     `registered_topics`, `connected_clients`, `connected_sockets`, `uptime` (all null if it is
+     *     not alive), `error` (what is wrong and what to do; null if it is alive)
      */
     public function status_all(): array
     {
-        return [];
+        if ( ! $this->is_enabled()) {
+            return [];
+        }
+        $this->doing = 'status_all';
+        $nodes = [];
+        foreach ($this->client->statusAll($this->settings->node_urls) as $node) {
+            $status = $node->status;
+            $nodes[] = [
+                'url' => $node->url,
+                'alive' => $status !== null,
+                'state' => $node->state,
+                'version' => $status === null ? null : $status->version,
+                'active_topics' => $status === null ? null : $status->activeTopics,
+                'registered_topics' => $status === null ? null : $status->registeredTopics,
+                'connected_clients' => $status === null ? null : $status->connectedClients,
+                'connected_sockets' => $status === null ? null : $status->connectedSockets,
+                'uptime' => $status === null ? null : $status->uptime,
+                'error' => $status === null ? $node->error : null,
+            ];
+        }
+        return $nodes;
     }
 
     /**
@@ -226,14 +264,17 @@ class Worker_publisher
     }
 
     /**
-     * A newer application may ask for more than there is here; that is a line in the log, too.
+     * A newer application may call what is not here; that is no reason to fail either.
      *
+     * @param string $method
+     * @param array $arguments
      * @return null
      */
     public function __call($method, $arguments)
     {
-        $this->log("the application called $method(), which this library does not have; nothing was "
-            . 'done. Look for a newer version of clients/php/codeigniter3.');
+        $this->doing = $method;
+        $this->log('this library does not have the method that the application calls; look for a newer '
+            . 'clients/php/codeigniter3');
 
         return null;
     }
@@ -260,39 +301,47 @@ class Worker_publisher
         return $raw;
     }
 
-    /**
-     * @param string[] $urls
-     * @return \WavelogWorker\QuietClient|null null after a problem
-     */
-    private function make_client(array $urls)
+    /** @return \WavelogWorker\QuietClient|null null after a problem */
+    private function make_client()
     {
         try {
             if ( ! extension_loaded('curl')) {
-                $this->problems[] = "PHP's extension curl is missing; the worker is not called. On Debian "
-                    . 'install the package php-curl and restart PHP.';
+                $this->problems[] = "PHP's extension curl is missing; the worker is not called. Install it "
+                    . '(Debian: php-curl) and restart PHP.';
                 return null;
             }
             $autoload = APPPATH . self::AUTOLOAD;
-            if ( ! class_exists('WavelogWorker\QuietClient') && is_file($autoload)) {
+            if ( ! class_exists(\WavelogWorker\QuietClient::class) && is_file($autoload)) {
                 require_once $autoload;
             }
-            if ( ! class_exists('WavelogWorker\QuietClient')) {
+            if ( ! class_exists(\WavelogWorker\QuietClient::class)) {
                 $this->problems[] = 'the library WavelogWorker is missing; the worker is not called. Copy '
                     . 'src/ and autoload.php of clients/php to application/third_party/wavelog-worker/, '
                     . 'or install wavelog/worker-client with Composer.';
                 return null;
             }
-            return new \WavelogWorker\QuietClient(
-                $urls,
+            $options = [
+                'timeout' => $this->settings->timeout_seconds,
+                'substitute_invalid_utf8' => true, // Half a word is better than no event.
+            ];
+            $made = false;
+            $client = new \WavelogWorker\QuietClient(
+                $this->settings->call_urls,
                 $this->settings->secret,
-                ['timeout' => $this->settings->timeout_seconds],
-                function (string $message): void {
-                    $this->log($message);
+                $options,
+                function (string $message) use (&$made): void {
+                    if ($made) {
+                        $this->log($message);
+                    } else {
+                        $this->problems[] = $message;
+                    }
                 }
             );
+            $made = true;
+            return $client->isEnabled() ? $client : null;
         } catch (\Throwable $error) {
-            $this->problems[] = 'the library WavelogWorker cannot be used; the worker is not called. '
-                . get_class($error) . ': ' . $error->getMessage();
+            $this->problems[] = 'the library WavelogWorker cannot be used; the worker is not called. Copy it '
+                . 'again, whole. ' . get_class($error) . ': ' . $error->getMessage();
             return null;
         }
     }
@@ -302,19 +351,22 @@ class Worker_publisher
      *
      * @param mixed $topic
      */
-    private function topic($topic, string $method): ?string
+    private function begin(string $method, $topic): ?string
     {
         if ( ! $this->is_enabled()) {
             return null;
         }
-        if ( ! is_string($topic) && ! is_int($topic) || $topic === '') {
-            $this->log("$method() was called without a topic; nothing was done.");
+        $this->doing = $method;
+        if (( ! is_string($topic) && ! is_int($topic)) || $topic === '') {
+            $this->log('there is no topic to do it with; nothing was done');
             return null;
         }
+        $this->doing .= ' ' . substr((string) preg_replace('/[^\x20-\x7e]/', '?', (string) $topic), 0, 80);
+
         return (string) $topic;
     }
 
-    /** The operator of a club's account, or the user; 0 if nobody is logged in. */
+    /** The operator of a club's account, else the user; 0 if nobody is logged in. */
     private function user_id(): int
     {
         $CI =& get_instance();
@@ -335,14 +387,16 @@ class Worker_publisher
             return (int) $seconds;
         }
         if ($seconds !== null) {
-            $this->log('a token was asked for that is good for no time; it is good for '
-                . $this->settings->token_seconds . ' s. Ask for more than 0 seconds.');
+            $this->log('a token cannot be good for no time; this one is good for '
+                . $this->settings->token_seconds . ' s');
         }
         return $this->settings->token_seconds;
     }
 
     private function log(string $message): void
     {
-        log_message('error', 'Worker: ' . $message);
+        $prefix = strncmp($message, 'wavelog_worker: ', 16) === 0 ? '' : 'wavelog_worker: ';
+        $suffix = $this->doing === '' ? '' : ' [' . $this->doing . ']';
+        log_message('error', $prefix . $message . $suffix);
     }
 }

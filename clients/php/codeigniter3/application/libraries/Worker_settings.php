@@ -15,8 +15,11 @@ final class Worker_settings
 {
     public const DEFAULT_TIMEOUT_SECONDS = 1.0;
     public const DEFAULT_TOKEN_SECONDS = 86400;
+    public const MIN_TIMEOUT_SECONDS = 0.001;
     /** More than this is taken for milliseconds. */
     public const MAX_TIMEOUT_SECONDS = 30;
+    /** A worker does not start with less. */
+    public const MIN_SECRET_BYTES = 32;
 
     private const FILE = 'application/config/worker.php';
 
@@ -157,6 +160,11 @@ final class Worker_settings
                 . "it; the worker is not called. Write it exactly as in the worker's config.yaml");
             return '';
         }
+        if (strlen($value) < self::MIN_SECRET_BYTES) {
+            $this->problem('worker_secret has less than ' . self::MIN_SECRET_BYTES . ' characters; the worker '
+                . "is not called. Write the same as worker_secret in the worker's config.yaml");
+            return '';
+        }
         return $value;
     }
 
@@ -167,9 +175,9 @@ final class Worker_settings
             return self::DEFAULT_TIMEOUT_SECONDS;
         }
         $seconds = is_numeric($value) ? (float) $value : 0.0;
-        if ( ! ($seconds > 0.0 && $seconds <= self::MAX_TIMEOUT_SECONDS)) {
-            $this->problem('worker_timeout is ' . $this->show($value) . ', which is not between 0 and '
-                . self::MAX_TIMEOUT_SECONDS . ' seconds; 1.0 is used');
+        if ( ! ($seconds >= self::MIN_TIMEOUT_SECONDS && $seconds <= self::MAX_TIMEOUT_SECONDS)) {
+            $this->problem('worker_timeout is ' . $this->show($value) . ', which is not between '
+                . self::MIN_TIMEOUT_SECONDS . ' and ' . self::MAX_TIMEOUT_SECONDS . ' seconds; 1.0 is used');
             return self::DEFAULT_TIMEOUT_SECONDS;
         }
         return $seconds;
@@ -211,7 +219,8 @@ final class Worker_settings
         $parts = preg_match('/[\x00-\x20\x7f]/', $url) ? false : parse_url($url);
         return is_array($parts)
             && in_array(strtolower($parts['scheme'] ?? ''), $schemes, true)
-            && ($parts['host'] ?? '') !== '';
+            && ($parts['host'] ?? '') !== ''
+            && ! isset($parts['query']) && ! isset($parts['fragment']); // A path comes behind it.
     }
 
     /**

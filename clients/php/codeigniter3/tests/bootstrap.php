@@ -1,0 +1,9 @@
+<?php
+
+declare(strict_types=1);
+
+// A real worker and a browser for it are those of the suite of the internal API.
+require_once __DIR__ . '/../../../../tests/php/support/Worker.php';
+require_once __DIR__ . '/../../../../tests/php/support/Browser.php';
+require_once __DIR__ . '/support/Application.php';
+require_once __DIR__ . '/support/DropInTestCase.php';
