@@ -67,6 +67,7 @@ final class Connection
         if ($failure === CURLE_OK) {
             return new Answer($url, $status, $exchange->answer());
         }
+        $this->handle = null; // libcurl still wants the body again that it could not have.
         if (!$sent) {
             throw new UnreachableException(
                 "{$url->shown()} cannot be reached ($reason): is the worker running, and is this its"
