@@ -170,7 +170,7 @@ final class DropInTest extends DropInTestCase
     public function testTheConfigurationOfTheEnvironmentComesOnTop(): void
     {
         $worker = $this->worker();
-        $application = $this->application($this->config($worker), environment: 'testing');
+        $application = $this->application($this->config($worker), ['user_id' => '7'], 'testing');
         mkdir("{$application->path}/config/testing");
         $application->write('config/testing/worker.php', '<?php $config["worker_client_url"] = "wss://other/ws";');
 
@@ -205,13 +205,13 @@ final class DropInTest extends DropInTestCase
         $this->assertNotNull($browser);
         $this->assertSame(
             ['enabled', 'vip', 'nodes_total', 'nodes_alive', 'active_topics', 'connected_clients', 'nodes'],
-            array_keys($status),
+            array_keys($status)
         );
         $this->assertSame([true, null, 2, 2, 1, 1], array_slice(array_values($status), 0, 6));
         foreach ($status['nodes'] as $place => $node) {
             $this->assertSame(
                 ['url', 'alive', 'version', 'active_topics', 'connected_clients', 'uptime'],
-                array_keys($node),
+                array_keys($node)
             );
             $this->assertSame($workers[$place]->internal, $node['url']);
             $this->assertTrue($node['alive']);

@@ -12,9 +12,13 @@ declare(strict_types=1);
 final class Application
 {
     /** The folder that CodeIgniter calls APPPATH. */
-    public readonly string $path;
+    public string $path;
     /** Seconds that the last call took. */
     public float $seconds = 0.0;
+    /** @var string[] More arguments for php, before the request begins. */
+    public array $arguments = [];
+    /** What must not be in the log. */
+    public string $secret = '';
     private string $directory;
     /** @var array<string, string> */
     private array $environment;
@@ -29,8 +33,10 @@ final class Application
      * @param array|null $config what worker.php fills `$config` with; null keeps the one installed
      * @param array|null $session what the user's session holds; null is no session library
      */
-    public function __construct(?array $config, ?array $session = ['user_id' => '7'], string $environment = 'production')
+    public function __construct(?array $config, ?array $session, string $environment)
     {
+        $secret = $config['worker_secret'] ?? '';
+        $this->secret = is_string($secret) ? $secret : '';
         $this->directory = sys_get_temp_dir() . '/wavelog_worker.ci3.' . bin2hex(random_bytes(6));
         $this->path = $this->directory . '/application';
         foreach (['config', 'libraries', 'controllers', 'views', 'models', 'logs', 'third_party'] as $folder) {
@@ -84,9 +90,10 @@ final class Application
      * Runs PHP in the application's request, in which `$CI` is the controller; returns what it
      * returns, as JSON can carry it.
      *
+     * @return mixed
      * @throws RuntimeException if anything is thrown or printed, warnings included
      */
-    public function run(string $code): mixed
+    public function run(string $code)
     {
         $this->start();
         fwrite($this->pipes[0], json_encode($code, JSON_THROW_ON_ERROR) . "\n");
@@ -94,21 +101,27 @@ final class Application
         if ($line === false) {
             throw new RuntimeException('the request ended: ' . $this->complaints());
         }
-        $answer = json_decode($line, true, flags: JSON_THROW_ON_ERROR);
+        $answer = json_decode($line, true, 512, JSON_THROW_ON_ERROR);
         $this->seconds = $answer['seconds'];
-        if ($answer['thrown'] !== null || $answer['output'] !== '' || $this->complaints() !== '') {
-            throw new RuntimeException($answer['thrown'] . $answer['output'] . $this->complaints());
+        $complaints = $this->complaints();
+        if ($answer['thrown'] !== null || $answer['output'] !== '' || $complaints !== '') {
+            throw new RuntimeException($answer['thrown'] . $answer['output'] . $complaints);
         }
         return $answer['result'];
     }
 
-    /** Loads the library and calls one of its methods. */
-    public function call(string $method, mixed ...$arguments): mixed
+    /**
+     * Loads the library and calls one of its methods.
+     *
+     * @param mixed ...$arguments
+     * @return mixed
+     */
+    public function call(string $method, ...$arguments)
     {
         return $this->run(sprintf(
             '$CI->load->library("Worker_publisher"); return $CI->worker_publisher->%s(...%s);',
             $method,
-            var_export($arguments, true),
+            var_export($arguments, true)
         ));
     }
 
@@ -171,7 +184,7 @@ final class Application
         }
         $files = new RecursiveIteratorIterator(
             new RecursiveDirectoryIterator($this->directory, FilesystemIterator::SKIP_DOTS),
-            RecursiveIteratorIterator::CHILD_FIRST,
+            RecursiveIteratorIterator::CHILD_FIRST
         );
         foreach ($files as $file) {
             $file->isDir() ? rmdir($file->getPathname()) : unlink($file->getPathname());
@@ -198,7 +211,7 @@ final class Application
         if ($this->process !== null) {
             return;
         }
-        $command = [PHP_BINARY, ...self::INI, __DIR__ . '/codeigniter/console.php'];
+        $command = [PHP_BINARY, ...self::INI, ...$this->arguments, __DIR__ . '/codeigniter/console.php'];
         $streams = [['pipe', 'r'], ['pipe', 'w'], ['file', "{$this->directory}/stderr", 'w']];
         $this->process = proc_open($command, $streams, $this->pipes, $this->directory, $this->environment);
     }

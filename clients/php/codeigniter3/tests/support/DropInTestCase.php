@@ -17,19 +17,24 @@ abstract class DropInTestCase extends TestCase
 
     protected function tearDown(): void
     {
+        $leaks = [];
         foreach ($this->applications as $application) {
+            if ($application->secret !== '' && strpos(implode($application->log()), $application->secret) !== false) {
+                $leaks[] = $application->log();
+            }
             $application->close();
         }
         foreach ($this->endings as $end) {
             $end();
         }
+        $this->assertSame([], $leaks, 'the secret is in the log');
     }
 
     /** An application whose worker.php says `$config`. See {@see Application}. */
     protected function application(
         ?array $config,
         ?array $session = ['user_id' => '7'],
-        string $environment = 'production',
+        string $environment = 'production'
     ): Application {
         return $this->applications[] = new Application($config, $session, $environment);
     }
@@ -37,8 +42,27 @@ abstract class DropInTestCase extends TestCase
     protected function worker(): Worker
     {
         $worker = new Worker();
-        $this->endings[] = static fn () => $worker->stop();
+        $this->endings[] = [$worker, 'stop'];
         return $worker;
+    }
+
+    /** A node that misbehaves as its script says. See {@see ScriptedNode}. */
+    protected function scripted(string ...$script): ScriptedNode
+    {
+        $node = new ScriptedNode($script);
+        $this->endings[] = [$node, 'stop'];
+        return $node;
+    }
+
+    /** What worker.php says for addresses where no worker of this test listens. */
+    protected function configOf(array $urls, array $more = []): array
+    {
+        return $more + [
+            'worker_enabled' => true,
+            'worker_urls' => $urls,
+            'worker_secret' => 'a-secret-that-is-long-enough-for-all-4x',
+            'worker_client_url' => 'ws://127.0.0.1:9000',
+        ];
     }
 
     /** What worker.php says for a worker. */
@@ -65,6 +89,6 @@ abstract class DropInTestCase extends TestCase
     {
         [$message, $signature] = explode('.', $token);
         $this->assertSame(hash_hmac('sha256', $message, $secret), $signature);
-        return json_decode(hex2bin($message), true, flags: JSON_THROW_ON_ERROR);
+        return json_decode(hex2bin($message), true, 512, JSON_THROW_ON_ERROR);
     }
 }
