@@ -17,12 +17,17 @@ class Worker_debug extends CI_Controller
             return;
         }
         $this->load->library('Worker_publisher');
+        $problems = $this->worker_publisher->problems();
+        if (is_https() && stripos($this->worker_publisher->client_url(), 'ws://') === 0) {
+            $problems[] = 'This page came by https://, and browsers do not connect from such a page to '
+                . 'worker_client_url, which begins with ws://; put a proxy in front and write wss://.';
+        }
         $this->output->set_header('Cache-Control: no-store');
         $this->load->view('worker_debug', [
             'enabled' => $this->worker_publisher->is_enabled(),
             'nodes' => $this->worker_publisher->status_all(),
             'settings' => $this->worker_publisher->describe(),
-            'problems' => $this->worker_publisher->problems(),
+            'problems' => $problems,
         ]);
     }
 

@@ -234,10 +234,12 @@ class Worker_publisher
     public function describe(): array
     {
         $settings = $this->settings;
-        $version = extension_loaded('curl') ? curl_version()['version'] : 'missing';
-
+        $php = PHP_VERSION . ', libcurl ' . (extension_loaded('curl') ? curl_version()['version'] : 'missing');
+        if ( ! $settings->switched_on) {
+            return ['Switched on' => 'no; worker_enabled in application/config/worker.php does it', 'PHP' => $php];
+        }
         return [
-            'Switched on' => $settings->switched_on ? 'yes' : 'no',
+            'Switched on' => 'yes',
             'Calls go to' => $settings->call_urls === [] ? 'nobody' : implode(', then ', array_map(
                 [Worker_settings::class, 'without_credentials'],
                 $settings->call_urls
@@ -249,7 +251,7 @@ class Worker_publisher
                 ? 'nothing; pages have no live updates'
                 : Worker_settings::without_credentials($settings->client_url),
             'Tokens are good for' => $settings->token_seconds . ' s',
-            'PHP' => PHP_VERSION . ', libcurl ' . $version,
+            'PHP' => $php,
         ];
     }
 

@@ -33,6 +33,7 @@ $figures = [
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
+<link rel="icon" href="data:,">
 <title>Worker: <?= $text($headline) ?></title>
 <style>
 :root {
@@ -64,7 +65,7 @@ code { font: .92em/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 .off { color: var(--off); background: var(--off-back); }
 .nodes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem; }
-.title { display: flex; align-items: flex-start; justify-content: space-between; gap: .75rem; }
+.title { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .3rem .75rem; }
 .title code { font-weight: 600; }
 .figures { display: grid; grid-template-columns: repeat(3, 1fr); gap: .6rem .75rem; margin: .9rem 0 0; }
 .figures dt { color: var(--faint); font-size: .8rem; }
@@ -107,7 +108,7 @@ ul.note { padding-left: 1.75rem; }
 <?php if ($node['alive']): ?>
         <dl class="figures">
 <?php foreach ($figures as $label => $key): ?>
-            <div><dt><?= $text($label) ?></dt><dd><?= $text($node[$key] ?? '?') ?></dd></div>
+            <div><dt><?= $text($label) ?></dt> <dd><?= $text($node[$key] ?? '?') ?></dd></div>
 <?php endforeach ?>
         </dl>
 <?php else: ?>

@@ -135,14 +135,16 @@ final class Application
     /**
      * What PHP's own web server answers to `$path`.
      *
+     * @param string[] $headers as `Name: value`
      * @return array{status: int, body: string, headers: string}
      */
-    public function get(string $path): array
+    public function get(string $path, array $headers = []): array
     {
         $curl = curl_init($this->address() . $path);
         curl_setopt_array($curl, [
             CURLOPT_RETURNTRANSFER => true,
             CURLOPT_HEADER => true,
+            CURLOPT_HTTPHEADER => $headers,
             CURLOPT_PROXY => '',
             CURLOPT_TIMEOUT => 10,
         ]);
@@ -150,8 +152,8 @@ final class Application
         if ($answer === false) {
             throw new RuntimeException(curl_error($curl));
         }
-        [$headers, $body] = explode("\r\n\r\n", $answer, 2);
-        return ['status' => curl_getinfo($curl, CURLINFO_RESPONSE_CODE), 'body' => $body, 'headers' => $headers];
+        [$head, $body] = explode("\r\n\r\n", $answer, 2);
+        return ['status' => curl_getinfo($curl, CURLINFO_RESPONSE_CODE), 'body' => $body, 'headers' => $head];
     }
 
     /** Where PHP's own web server shows the application; it is started when first asked for. */

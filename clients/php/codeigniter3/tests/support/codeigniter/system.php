@@ -36,6 +36,12 @@ function show_error($message, $status_code = 500, $heading = 'An Error Was Encou
     exit("<h1>$heading</h1><p>$message</p>");
 }
 
+function is_https(): bool
+{
+    return strtolower($_SERVER['HTTPS'] ?? 'off') !== 'off'
+        || ($_SERVER['HTTP_X_FORWARDED_PROTO'] ?? '') === 'https';
+}
+
 class CI_Config
 {
     public array $config = [];
