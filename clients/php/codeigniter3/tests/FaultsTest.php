@@ -152,6 +152,7 @@ final class FaultsTest extends DropInTestCase
             '400' => [ScriptedNode::answer(400, "bad request\n"), 'bad request'],
             '403' => [ScriptedNode::answer(403, "forbidden\n"), 'worker_secret'],
             '500' => [ScriptedNode::answer(500, "oh no\n"), '500'],
+            'a body of several lines' => [ScriptedNode::answer(500, "one\nERROR - 2030-01-01 --> two\n"), '500'],
             '503' => [ScriptedNode::answer(503, "busy\n"), 'busy'],
             'a redirect' => ["HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", '302'],
             'no HTTP' => ["I am no web server\r\n\r\n", 'ended the connection without an answer'],

@@ -395,10 +395,11 @@ class Worker_publisher
         return $this->settings->token_seconds;
     }
 
+    /** One line, whatever is in it: words of cURL and of servers may have ends of lines. */
     private function log(string $message): void
     {
         $prefix = strncmp($message, 'wavelog_worker: ', 16) === 0 ? '' : 'wavelog_worker: ';
         $suffix = $this->doing === '' ? '' : ' [' . $this->doing . ']';
-        log_message('error', $prefix . $message . $suffix);
+        log_message('error', preg_replace('/[\x00-\x1f\x7f]+/', ' ', $prefix . $message . $suffix));
     }
 }
