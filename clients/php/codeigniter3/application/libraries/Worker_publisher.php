@@ -290,7 +290,8 @@ class Worker_publisher
         } catch (\Throwable $error) {
             $loaded = false;
         }
-        if ( ! $loaded && is_file(APPPATH . 'config/worker.php')) {
+        $files = [APPPATH . 'config/worker.php', APPPATH . 'config/' . ENVIRONMENT . '/worker.php'];
+        if ( ! $loaded && array_filter($files, 'is_file') !== []) {
             $this->problems[] = 'application/config/worker.php cannot be read as PHP that fills $config; '
                 . 'the worker is not called. Compare it with the one of clients/php/codeigniter3.';
         }
