@@ -53,6 +53,20 @@ final class FaultsTest extends WorkerTestCase
         $this->assertLessThan(0.9, $seconds);
     }
 
+    public function testANodeThatHangsBeforeTlsIsThereWasNotSentAnything(): void
+    {
+        $node = DeafNode::hanging();
+        $client = $this->clientOf([str_replace('http:', 'https:', $node->url)]);
+
+        $seconds = $this->seconds(function () use ($client): void {
+            $this->thrown(UnreachableException::class, static function () use ($client): void {
+                $client->publish('session.42', 1);
+            });
+        });
+
+        $this->assertLessThan(0.9, $seconds);
+    }
+
     public function testAHangingNodeCostsTheTimeOutAndNoMore(): void
     {
         $node = DeafNode::hanging();

@@ -24,8 +24,8 @@ final class ScriptedNode
     {
         $this->log = tempnam(sys_get_temp_dir(), 'scripted-node.');
         $this->process = proc_open(
-            [PHP_BINARY, __DIR__ . '/scripted-node.php', json_encode($script), $this->log],
-            [['file', '/dev/null', 'r'], ['pipe', 'w'], STDERR],
+            [getenv('PHP_OF_TESTS') ?: PHP_BINARY, __DIR__ . '/scripted-node.php', json_encode($script), $this->log],
+            [['file', '/dev/null', 'r'], ['pipe', 'w']],
             $pipes
         );
         $this->url = 'http://127.0.0.1:' . trim(fgets($pipes[1]));
