@@ -20,6 +20,7 @@ final class Application
     /** What must not be in the log. */
     public string $secret = '';
     private string $directory;
+    private static int $count = 0;
     /** @var array<string, string> */
     private array $environment;
     /** @var resource|null */
@@ -38,7 +39,7 @@ final class Application
     {
         $secret = $config['worker_secret'] ?? '';
         $this->secret = is_string($secret) ? $secret : '';
-        $this->directory = sys_get_temp_dir() . '/wavelog_worker.ci3.' . bin2hex(random_bytes(6));
+        $this->directory = sys_get_temp_dir() . '/wavelog_worker.ci3.' . getmypid() . '.' . ++self::$count;
         $this->path = $this->directory . '/application';
         foreach (['config', 'libraries', 'controllers', 'views', 'models', 'logs', 'third_party'] as $folder) {
             mkdir("{$this->path}/$folder", 0700, true);
