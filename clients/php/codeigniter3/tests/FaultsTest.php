@@ -96,7 +96,7 @@ final class FaultsTest extends DropInTestCase
 
         $this->assertFalse($application->call('publish', 'session.1', 1));
 
-        $this->assertInTime(0.1, $application);
+        $this->assertLessThan(0.45, $application->seconds);
     }
 
     public function testAnotherSecretIsALineThatSaysSo(): void
@@ -315,12 +315,13 @@ final class FaultsTest extends DropInTestCase
     {
         $up = $this->worker();
         $stranger = new Worker('another-secret-of-another-worker-0123456789');
-        $hanging = DeafNode::hanging();
+        $hanging = [DeafNode::hanging(), DeafNode::hanging()];
         $unplugged = DeafNode::unplugged();
         $down = DeafNode::closed();
         $broken = $this->scripted(ScriptedNode::answer(500, "oh no\n"));
         $application = $this->application($this->config($up, ['worker_urls' => [
-            $down->url, $hanging->url, $up->internal, $stranger->internal, $unplugged->url, $broken->url,
+            $down->url, $hanging[0]->url, $up->internal, $stranger->internal, $unplugged->url, $broken->url,
+            $hanging[1]->url,
         ]]));
 
         $nodes = $application->call('status_all');
@@ -329,14 +330,14 @@ final class FaultsTest extends DropInTestCase
         $stranger->stop();
 
         $this->assertLessThan(0.8 + self::MARGIN_SECONDS, $seconds);
-        $this->assertSame(['down', 'slow', 'up', 'forbidden', 'down', 'error'], array_column($nodes, 'state'));
-        $this->assertSame([false, false, true, false, false, false], array_column($nodes, 'alive'));
+        $this->assertSame(['down', 'slow', 'up', 'forbidden', 'down', 'error', 'slow'], array_column($nodes, 'state'));
+        $this->assertSame([false, false, true, false, false, false, false], array_column($nodes, 'alive'));
         foreach ($nodes as $node) {
             $this->assertSame($node['alive'], $node['error'] === null);
             $this->assertSame($node['alive'], $node['version'] !== null);
             $this->assertSame($node['alive'], $node['active_topics'] !== null);
         }
-        $this->assertSame([6, 1, 0, 0], [
+        $this->assertSame([7, 1, 0, 0], [
             $status['nodes_total'], $status['nodes_alive'], $status['active_topics'], $status['connected_clients'],
         ]);
         $this->assertSame([], $application->log());

@@ -8,7 +8,7 @@ use PHPUnit\Framework\TestCase;
 abstract class DropInTestCase extends TestCase
 {
     /** What the application may take beyond `worker_timeout`, on a machine that is busy. */
-    protected const MARGIN_SECONDS = 0.4;
+    protected const MARGIN_SECONDS = 0.6;
 
     /** @var Application[] */
     private array $applications = [];
