@@ -83,9 +83,11 @@ final class Connection
                 round($inAll * 1000)
             ));
         }
+        $what = $failure === CURLE_WRITE_ERROR
+            ? 'sent more than any worker does'
+            : "ended the connection without an answer ($reason)";
         throw new UnexpectedAnswerException(
-            "{$url->shown()} gave no whole answer ($reason): look into the log of the worker. The call may"
-            . ' have been carried out'
+            "{$url->shown()} $what: look into the log of the worker. The call may have been carried out"
         );
     }
 

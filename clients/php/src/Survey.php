@@ -106,7 +106,7 @@ final class Survey
             $error = "$shown did not answer within $milliseconds ms: is it overloaded?";
             return new NodeStatus($shown, NodeStatus::SLOW, null, $error, $milliseconds);
         }
-        $error = "$shown gave no whole answer: look into the log of the worker";
+        $error = "$shown ended the connection without an answer: look into the log of the worker";
         return new NodeStatus($shown, NodeStatus::ERROR, null, $error, $milliseconds);
     }
 }

@@ -220,8 +220,8 @@ final class FaultsTest extends WorkerTestCase
             'no HTTP' => ["SSH-2.0-OpenSSH_9.2\r\n", UnexpectedAnswerException::class, ''],
             'half a head' => ["HTTP/1.1 200 O", TimedOutException::class, ''],
             'half an answer' => ["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nx", TimedOutException::class, ''],
-            'the end of the connection' => [ScriptedNode::END, UnexpectedAnswerException::class, 'no whole answer'],
-            'an endless answer' => [ScriptedNode::FLOOD, UnexpectedAnswerException::class, 'no whole answer'],
+            'the end of the connection' => [ScriptedNode::END, UnexpectedAnswerException::class, 'without an answer'],
+            'an endless answer' => [ScriptedNode::FLOOD, UnexpectedAnswerException::class, 'sent more'],
         ];
     }
 
