@@ -77,8 +77,16 @@ export function connect<Payload = unknown>(
   };
 }
 
-/** What a session needs, from what a page said: with the defaults of `ConnectOptions`. */
-export function complete(options: Partial<SessionOptions>): SessionOptions {
+/** What a page may say of what a session needs. */
+export type SomeOptions = { [Key in keyof SessionOptions]?: SessionOptions[Key] | undefined };
+
+/**
+ * What a session needs, from what a page said: with the defaults of `ConnectOptions`, which also
+ * take the place of what is no number.
+ *
+ * @throws TypeError if there is no topic.
+ */
+export function complete(options: SomeOptions): SessionOptions {
   const { topic, token, getToken } = options;
   if (!topic || typeof topic !== "string") {
     throw new TypeError('WavelogWorker: topic is missing; give its name, as in "session.42"');

@@ -65,9 +65,10 @@ interface ApplicationPage {
   lang_worker_reload_now?: string;
 }
 
-/** Ends that the page hears of as `onClose`; the others are attempts that came to nothing. */
-const CLOSED_BY_THE_OTHER_SIDE = /^(closed|silent|asleep)$/;
+/** Reasons of attempts that came to nothing; every other end is one that the other side made. */
+const CAME_TO_NOTHING = /^(timeout|token|blocked)$/;
 const MAX_RETRIES = 4;
+const CONNECT_TIMEOUT_MS = 1_500;
 const WARN_BEFORE_MS = 120_000;
 /** Timers of browsers cannot wait longer. */
 const LONGEST_TIMER_MS = 0x7fffffff;
@@ -102,13 +103,17 @@ export function makeDropin(worker: { url?: string | null }, page: object): Dropi
 }
 
 function startSubscription(url: string, options: SubscribeOptions): Subscription {
-  const { maxRetries = MAX_RETRIES } = options;
+  const { connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+  /** Whether the page itself said how many attempts there are, so that the last one is the last. */
+  const limited = typeof options.maxRetries === "number";
+  const maxRetries = limited ? (options.maxRetries as number) : MAX_RETRIES;
   let attempts = 0;
   /** After `onFailed`, when it goes on without a word. */
   let quiet = false;
-  /** Whether a socket ended, and what follows of it is not known yet. */
+  /** Whether an attempt or a socket ended, and what follows of it is not known yet. */
   let ended = false;
   let line: Line | undefined;
+  let failTimer: ReturnType<typeof setTimeout> | undefined;
 
   function fail(): void {
     if (line) line.close();
@@ -119,7 +124,7 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
   function lost({ reason, error }: Loss): void {
     ended = true;
     if (error && !options.getToken) fail();
-    else if (!quiet && CLOSED_BY_THE_OTHER_SIDE.test(reason)) guarded(options.onClose);
+    else if (!quiet && !error && !CAME_TO_NOTHING.test(reason)) guarded(options.onClose);
   }
 
   /** What follows of an end: another attempt, or none. */
@@ -129,22 +134,16 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
     if (attempts < maxRetries) {
       attempts += 1;
       guarded(options.onReconnecting, attempts);
-    } else if (options.maxRetries === undefined) {
-      guarded(options.onFailed);
-      quiet = true;
-    } else {
+    } else if (limited) {
       fail();
+    } else {
+      quiet = true;
+      guarded(options.onFailed);
     }
   }
 
   try {
-    const settings = complete({
-      topic: options.topic,
-      token: options.token,
-      getToken: options.getToken,
-      connectTimeoutMs: options.connectTimeoutMs === undefined ? 1_500 : options.connectTimeoutMs,
-      firstRetryMs: options.retryDelayMs,
-    } as Parameters<typeof complete>[0]);
+    const settings = complete({ ...options, connectTimeoutMs, firstRetryMs: options.retryDelayMs });
     line = openLine(url, settings, options.share, {
       live() {
         const back = attempts > 0;
@@ -169,12 +168,13 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
   } catch (error) {
     // No address, or no topic: said on the console, and the page does without live updates.
     report(error);
-    setTimeout(() => guarded(options.onFailed));
+    failTimer = setTimeout(() => guarded(options.onFailed));
   }
 
   return {
     send: (frame) => !!line && line.send(frame),
     close() {
+      clearTimeout(failTimer);
       if (line) line.close();
       line = undefined;
     },

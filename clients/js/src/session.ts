@@ -19,6 +19,9 @@ const LATE_MS = 5_000;
 const TOKEN_MS = 15_000;
 /** A token that expires within this is not worth sending. */
 const TOKEN_MARGIN_MS = 2_000;
+/** Not the page with the login that PHP sends to a user whose session is over, as one example; and
+ * no longer than what the worker takes from a browser. */
+const LOOKS_LIKE_A_TOKEN = /^[\w.-]{1,4000}$/;
 /** With the network's return all tabs of all browsers in the house come back: spread over this. */
 const BACK_ONLINE_MS = 250;
 /** Somebody who looks at the page starts an attempt, but not sooner after the last one. */
@@ -133,11 +136,12 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     timer = setTimeout(failed, TOKEN_MS, `nothing within ${TOKEN_MS} ms`);
     new Promise<string>((resolve) => resolve(ask())).then((fresh) => {
       if (mine !== turn) return;
-      if (!fresh || typeof fresh !== "string") {
-        failed(typeof fresh);
+      const trimmed = String(fresh).trim();
+      if (typeof fresh !== "string" || !LOOKS_LIKE_A_TOKEN.test(trimmed)) {
+        failed("That is no token; is the user still logged in?");
       } else {
         clearTimeout(timer);
-        token = fresh;
+        token = trimmed;
         open();
       }
     }, failed);

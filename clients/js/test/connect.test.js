@@ -549,6 +549,16 @@ test("getToken is asked when there is no token", async (t) => {
   assert.equal(getToken.asked, 1);
 });
 
+test("a line feed behind a token, as PHP's templates have it, does no harm", async (t) => {
+  const browser = fakeBrowser(t);
+  start(browser, { token: undefined, getToken: () => "7b7d.00\r\n" });
+
+  await browser.pass(0);
+  browser.socket.accept();
+
+  assert.equal(browser.socket.sent[0].token, "7b7d.00");
+});
+
 test("getToken is asked before an attempt whose token has expired, and not otherwise", async (t) => {
   const browser = fakeBrowser(t);
   const getToken = answers(tokenFor(7200));
@@ -677,6 +687,8 @@ test("a getToken that fails, hangs or gives nonsense is asked again after a paus
     thrown: () => { throw new Error("of the page"); },
     empty: () => "",
     "not a string": () => ({ token: "t" }),
+    "a page with a login": () => "<!doctype html><title>Log in</title>",
+    "longer than the worker takes": () => "a".repeat(4001),
     nothing: () => undefined,
     "never there": () => new Promise(() => {}),
   };

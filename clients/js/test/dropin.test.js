@@ -100,6 +100,21 @@ test("a worker that is away: four retries, onFailed, and then it goes on without
   assert.deepEqual(said.slice(2), ["onClose", "onReconnecting 1"]);
 });
 
+test("a token that is refused while it goes on without a word is the end without a word", async (t) => {
+  const browser = fakeBrowser(t);
+  const { said } = subscribe(browser);
+  await failTimes(browser, 5);
+  said.length = 0;
+
+  const socket = await browser.nextSocket();
+  socket.open();
+  socket.says(UNAUTHORIZED);
+  await browser.pass(600_000);
+
+  assert.deepEqual(said, []);
+  assert.equal(browser.socket, socket);
+});
+
 test("a number of retries that the page gives is the end", async (t) => {
   const browser = fakeBrowser(t);
   const once = subscribe(browser, { maxRetries: 1 });
@@ -256,6 +271,10 @@ test("without a good address it fails like a worker that is away, and the consol
     await browser.pass(0);
 
     assert.deepEqual(said, ["onFailed"]);
+    const closed = subscribe(browser, { url });
+    closed.subscription.close();
+    await browser.pass(0);
+    assert.deepEqual(closed.said, []);
     assert.match(browser.reported.at(-1).message, /no address of a worker/);
   }
   assert.equal(makeDropin({ url: "" }, {}).isAvailable(), false);

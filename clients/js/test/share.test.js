@@ -306,6 +306,26 @@ test("of tabs that take over at once one leads, and nobody misses a push", async
   for (const tab of [one, two, third]) assert.deepEqual(tab.news(), ["push after"]);
 });
 
+test("a tab that is given the lock while it is stopped does not hold up the others", async () => {
+  const browser = new Browser();
+  const [leader, stopped, front] = await browser.group(3);
+  for (const tab of [stopped, front]) tab.news();
+  stopped.stop();
+  leader.line.close();
+  await browser.pass(3_000);
+
+  assert.ok(front.leads);
+  assert.deepEqual(front.news(), OTHER_LEADER);
+
+  stopped.wake();
+  await browser.pass(30_000);
+
+  assert.equal(stopped.news().filter((text) => text.startsWith("resync")).length, 1);
+  assert.equal(stopped.line.state, "live");
+  assert.ok(front.leads);
+  assert.deepEqual([front.news(), browser.connected.length], [[], 1]);
+});
+
 test("a follower that was stopped itself does not take the lock when it wakes", async () => {
   const browser = new Browser();
   const [leader, follower] = await browser.group(2);

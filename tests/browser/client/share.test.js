@@ -1,9 +1,10 @@
-// One socket for all tabs (clients/js/src/share.ts): tabs of one real browser, a real worker.
+// One socket for all tabs (clients/js/src/share.ts): tabs of one real browser, a real worker. What
+// needs a clock, or tabs that stop to the millisecond, is in clients/js/test/share.test.js.
 
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { within } from "../support.js";
-import { FAR, mintToken, oneBrowser, scenario } from "./support.js";
+import { FAR, mintToken, oneBrowser, OUTAGE, scenario } from "./support.js";
 import { Tabs } from "./tabs.js";
 
 const browser = oneBrowser();
@@ -15,13 +16,14 @@ async function group(stage, number, options = SHARED) {
   const worker = await stage.worker();
   const site = await stage.site({ worker });
   const context = await stage.context();
-  const tabs = [];
-  for (let n = 0; n < number; n += 1) {
+  const open = async () => {
     const page = await stage.page(site, { context });
     const client = await page.connect(worker.url, options);
     await client.next("live");
-    tabs.push({ page, client });
-  }
+    return { page, client };
+  };
+  const tabs = [await open()];
+  tabs.push(...await Promise.all(Array.from({ length: number - 1 }, open)));
   return { worker, site, context, tabs };
 }
 
@@ -116,7 +118,7 @@ describe("tabs that share", { concurrency: 2 }, () => {
     assert.equal(leader.filter(([kind]) => kind === "resync").length, 1);
     for (const other of others) assert.deepEqual(lost(other), lost(leader));
     await sockets(worker, 1);
-  }, /^WebSocket connection to .* failed/);
+  }, OUTAGE);
 
   test("what a tab sends is sent by the leader, and all tabs have the answer", async (stage) => {
     const worker = await stage.worker();
@@ -133,6 +135,31 @@ describe("tabs that share", { concurrency: 2 }, () => {
 
     for (const client of clients) await client.next("frame");
     await sockets(worker, 1);
+  });
+
+  test("the drop-in shares as well, and says that another tab leads as it says a restart", async (stage) => {
+    const worker = await stage.worker();
+    const site = await stage.site({ worker });
+    const context = await stage.context();
+    const clients = [];
+    for (let n = 0; n < 2; n += 1) {
+      const page = await stage.page(site, { context });
+      await page.evaluate((url) => { globalThis.WavelogWorker.url = url; }, worker.url);
+      clients.push(await page.subscribe(SHARED));
+      await clients[n].next("onOpen");
+    }
+    const [first, second] = clients;
+    await sockets(worker, 1);
+
+    await first.page.close();
+    await second.next("onReconnect");
+    await second.next("onOpen");
+    await worker.publish("a", 1);
+    await second.next("onMessage");
+
+    assert.deepEqual(second.events.map(({ kind }) => kind), [
+      "onOpen", "onClose", "onReconnecting", "token", "onReconnect", "onOpen", "onMessage",
+    ]);
   });
 
   test("tabs of two users, and tabs of two topics, do not share", async (stage) => {
