@@ -33,14 +33,18 @@ describe("the page is closed with", { concurrency: 4 }, () => {
       assert.ok(n < 300, "60 MB are nowhere to be seen");
       await worker.publish("a", { n, filler: "x".repeat(200_000) });
     }
-    proxy.read(); // The worker waits for a second.
+    proxy.read();
+    const open = Date.now();
     const lost = await client.next("waiting");
     await client.next("live");
     await worker.publish("a", { n: "after" });
     await client.next(({ payload }) => payload?.n === "after");
 
-    assert.equal(lost.detail.code, 4008);
-    assert.deepEqual(client.all("resync").map(({ reason }) => reason), ["told"]);
+    // The worker waits a second for its close frame to be read. A machine that paused for longer
+    // proves nothing, and then a reset is right.
+    const told = lost.detail.code === 4008;
+    assert.ok(told || (lost.detail.code === 1006 && lost.at - open > 1000), `${lost.detail.code} after ${lost.at - open} ms`);
+    assert.deepEqual(client.all("resync").map(({ reason }) => reason), [told ? "told" : "reconnected"]);
     const numbers = client.all("push").map(({ payload }) => payload.n).filter((n) => n !== "after");
     assert.deepEqual(numbers, numbers.map((_, n) => n)); // Whole, in order, none missing before the end.
   });
