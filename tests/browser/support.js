@@ -1,4 +1,5 @@
-// What the tests of the demo page stand on: a real worker, a real Chromium, a real shell.
+// What the tests of the demo page stand on: a real worker, a real Chromium, a real shell. Those of
+// the browser client (client/support.js) share the browser and the ports.
 //
 // WAVELOG_WORKER_BIN names the binary (default: the debug build of this repository), CHROMIUM
 // the browser (default: /usr/bin/chromium).
@@ -13,7 +14,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-const BINARY = process.env.WAVELOG_WORKER_BIN
+export const BINARY = process.env.WAVELOG_WORKER_BIN
   ?? fileURLToPath(new URL("../../target/debug/wavelog_worker", import.meta.url));
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const START_MS = 20_000;
@@ -77,9 +78,11 @@ export class Demo {
   }
 }
 
-/** Starts headless Chromium with a profile of its own, which is gone after `close()`. */
-export function startBrowser() {
+/** Starts headless Chromium with a profile of its own, which is gone after `close()`. `more` are
+ * switches of its command line. */
+export function startBrowser(...more) {
   const args = [
+    ...more,
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
   ];
@@ -149,7 +152,8 @@ export async function inShell(line) {
   return said;
 }
 
-async function freePorts(number) {
+/** Ports of loopback that nobody listens on. */
+export async function freePorts(number) {
   const servers = Array.from({ length: number }, () => createServer().listen(0, "127.0.0.1"));
   await Promise.all(servers.map((server) => once(server, "listening")));
   const ports = servers.map((server) => server.address().port);
@@ -157,7 +161,8 @@ async function freePorts(number) {
   return ports;
 }
 
-async function within(ms, what, promise) {
+/** What `promise` gives, or an error that says `what` did not come within `ms`. */
+export async function within(ms, what, promise) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`not within ${ms} ms: ${what}`)), ms);
