@@ -70,6 +70,7 @@ describe("the live log", { timeout: 300_000 }, () => {
       await page.keyboard.press("Tab");
       await page.keyboard.type(keys);
     }
+    await page.keyboard.press("Tab"); // To the report, which suits the mode.
     await page.keyboard.press("Enter");
     await shows(page, "K0VDP");
 

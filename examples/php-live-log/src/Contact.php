@@ -15,16 +15,16 @@ final class Contact
     public const BANDS = ['160m', '80m', '60m', '40m', '30m', '20m', '17m', '15m', '12m', '10m', '6m', '2m', '70cm'];
     public const MODES = ['SSB', 'CW', 'FT8', 'FM', 'RTTY', 'DIGI'];
 
-    /** @var string call sign of the other station, in capitals */
-    public $call;
-    /** @var string one of BANDS */
-    public $band;
-    /** @var string one of MODES */
-    public $mode;
-    /** @var string signal report, as `59` or `-12` */
-    public $report;
-    /** @var string name of the operator there, may be empty */
-    public $name;
+    /** Call sign of the other station, in capitals. */
+    public string $call;
+    /** One of BANDS. */
+    public string $band;
+    /** One of MODES. */
+    public string $mode;
+    /** Signal report, as `59` or `-12`. */
+    public string $report;
+    /** Name of the operator there; may be empty. */
+    public string $name;
 
     /**
      * Takes the fields of a form.

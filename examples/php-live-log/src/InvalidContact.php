@@ -7,8 +7,8 @@ namespace LiveLog;
 /** A contact that cannot be logged as it is; the message is for the person who typed it. */
 final class InvalidContact extends \RuntimeException
 {
-    /** @var string the field of the form that is meant */
-    public $field;
+    /** The field of the form that is meant. */
+    public string $field;
 
     public function __construct(string $field, string $message)
     {

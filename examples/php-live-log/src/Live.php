@@ -9,18 +9,17 @@ use WavelogWorker\QuietClient;
 /**
  * Live updates: all that this application says to the worker.
  *
- * It stands on the library's quiet client: whatever is wrong with the worker goes to the log of
- * PHP, and contacts are saved and shown as if nothing were the matter.
+ * It stands on the library's quiet client: whatever is wrong with the worker goes to PHP's log, and
+ * contacts are saved and shown as if nothing were the matter.
  */
 final class Live
 {
     /** Everybody who watches the log is subscribed to this topic. Yours may be `logbook.42`. */
     private const TOPIC = 'live-log';
 
-    /** @var array<string, mixed> */
-    private $config;
-    /** @var QuietClient */
-    private $worker;
+    /** @var array<string, mixed> as in config.php */
+    private array $config;
+    private QuietClient $worker;
 
     /** @param array<string, mixed> $config as in config.php */
     public function __construct(array $config)
@@ -29,8 +28,7 @@ final class Live
         $this->worker = new QuietClient(
             $config['worker_url'],
             $config['worker_secret'],
-            ['timeout' => $config['worker_timeout']],
-            'error_log'
+            ['timeout' => $config['worker_timeout']]
         );
     }
 
@@ -41,7 +39,7 @@ final class Live
      */
     public function forPage(Visitor $visitor): ?array
     {
-        if ($this->config['worker_secret'] === '') {
+        if (!$this->worker->isEnabled()) {
             return null;
         }
         return [

@@ -11,8 +11,7 @@ use PDO;
  */
 final class Log
 {
-    /** @var PDO */
-    private $database;
+    private PDO $database;
 
     /** Opens the log in `$file`, and makes it if it is not there. */
     public function __construct(string $file)

@@ -12,10 +12,8 @@ namespace LiveLog;
  */
 final class Visitor
 {
-    /** @var int */
-    public $userId;
-    /** @var string */
-    public $formToken;
+    public int $userId;
+    public string $formToken;
 
     /**
      * The visitor of this request; a new one gets a number.
