@@ -74,7 +74,7 @@ header('Content-Type: text/html; charset=utf-8');
 
   <section class="card list" aria-labelledby="newest">
     <h2 id="newest">Newest contacts</h2>
-    <table>
+    <table role="table">
       <thead>
         <tr>
           <th scope="col">Time (UTC)</th>
@@ -85,7 +85,7 @@ header('Content-Type: text/html; charset=utf-8');
           <th scope="col">Name</th>
         </tr>
       </thead>
-      <tbody id="contacts">
+      <tbody role="rowgroup" id="contacts">
 <?php require __DIR__ . '/../src/rows.php'; ?>
       </tbody>
     </table>
