@@ -57,12 +57,13 @@ test-php: build ## The PHP suite alone
 	phpunit --configuration tests/php/phpunit.xml
 
 .PHONY: test-js
-test-js: build tests/browser/node_modules/.package-lock.json ## The JavaScript suite alone
+test-js: build $(addsuffix /node_modules/.package-lock.json,clients/js tests/browser) ## The JavaScript suites alone
+	cd clients/js && npm test
 	cd tests/browser && node --test
 
 # npm writes this file itself; it is older than the lock when there is something to install.
-tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
-	cd tests/browser && npm ci && touch node_modules/.package-lock.json
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && npm ci && touch node_modules/.package-lock.json
 
 .PHONY: build
 build:

@@ -181,7 +181,7 @@ fn handshake_auth_frame() -> Box<dyn Call> {
         let mut decoder = Decoder::default();
         let fed = decoder.feed(&mut black_box(&frame).clone(), |incoming| {
             if let Incoming::Message(text) = incoming {
-                token = message::read_auth(text).map(|token| token.into_owned());
+                token = message::read_auth(text).map(|auth| auth.token.into_owned());
             }
             Flow::Break(())
         });

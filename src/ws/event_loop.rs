@@ -25,7 +25,7 @@ use super::handshake::{Authenticated, Handshake, Next};
 use super::orders::{CLOSE, Orders, QUIT, Running, STOP};
 use super::questions::{Answer, Questions};
 use super::resync::Walk;
-use super::session::Session;
+use super::session::{Beginning, Session};
 use super::watch::{Deadlines, Rounds};
 use super::{WsContext, pages};
 use crate::clock::millis;
@@ -334,7 +334,14 @@ impl Port {
 
     /// Something happened to the connection at `place`, or to one that had it before.
     fn handle(&mut self, place: u32, event: &Event) {
+        let has_room = event.is_writable() || event.is_error();
         let link = match self.connections.get(place) {
+            Some(Connection::New(new)) if new.handshake.is_busy() => {
+                if has_room {
+                    self.send(place);
+                }
+                return;
+            }
             Some(Connection::New(_)) => None,
             Some(Connection::Session(session)) => Some(session.link()),
             Some(Connection::Leaving(link)) => Some(link),
@@ -342,7 +349,7 @@ impl Port {
         };
         if let Some(link) = link {
             self.context.metrics.session_wakeups.inc();
-            if event.is_writable() || event.is_error() {
+            if has_room {
                 link.flush();
             }
         }
@@ -357,7 +364,7 @@ impl Port {
     fn read(&mut self, place: u32, rest: Rest) {
         for _ in 0..READS_IN_A_ROW {
             let read = match self.connections.get_mut(place) {
-                Some(Connection::New(new)) if new.handshake.is_asking() => return,
+                Some(Connection::New(new)) if new.handshake.is_busy() => return,
                 Some(Connection::New(new)) => new.handshake.read(&mut self.scratch),
                 Some(Connection::Session(session)) => session.link().read(&mut self.scratch),
                 Some(Connection::Leaving(link)) => {
@@ -417,6 +424,10 @@ impl Port {
             Next::WaitForRequest => millis(self.context.http.request_timeout),
             Next::WaitForAuth => millis(self.context.session.auth_timeout),
             Next::WaitForEnd => END_PATIENCE_MS,
+            Next::WaitForRoom => {
+                self.watch_for_room(place);
+                millis(self.context.http.request_timeout)
+            }
             Next::Ask(topic) => return self.ask(place, topic),
             Next::Begin(authenticated) => return self.begin(place, authenticated),
             Next::Page(begun) => return self.serve_page(place, begun),
@@ -424,6 +435,27 @@ impl Port {
         };
         if let Some(Connection::New(new)) = self.connections.get(place) {
             self.deadlines.set(new.deadline, self.now_ms + patience_ms);
+        }
+    }
+
+    /// Has the kernel say when there is room for more of an answer.
+    fn watch_for_room(&mut self, place: u32) {
+        let Some(Connection::New(new)) = self.connections.get(place) else {
+            return;
+        };
+        let (fd, both) = (new.handshake.as_raw_fd(), Interest::READABLE | Interest::WRITABLE);
+        let token = Token(place as usize);
+        if self.poll.registry().reregister(&mut SourceFd(&fd), token, both).is_err() {
+            self.end(place); // The kernel is out of memory.
+        }
+    }
+
+    /// Sends more of the answer that is on its way at `place`.
+    fn send(&mut self, place: u32) {
+        if let Some(Connection::New(new)) = self.connections.get_mut(place) {
+            let next = new.handshake.send(&self.context);
+            self.go_on(place, next);
+            self.read(place, Rest::Perhaps); // What came meanwhile was not read.
         }
     }
 
@@ -456,7 +488,7 @@ impl Port {
     /// Lets a browser in: subscribed first, told after, so that nothing published after `auth_ok`
     /// is missed and nothing overtakes it.
     fn begin(&mut self, place: u32, authenticated: Authenticated) {
-        let Authenticated { topic, client, user_id, decoder, first } = authenticated;
+        let Authenticated { topic, client, user_id, version, decoder, first } = authenticated;
         let Self { connections, context, deadlines, now_ms, orders, .. } = self;
         connections.replace_with(place, |connection| {
             let Connection::New(new) = connection else {
@@ -469,7 +501,8 @@ impl Port {
             let subscription = context.broker.subscribe(&topic, user_id, Arc::clone(&link));
             link.uncork(&first);
             let more = !decoder.is_idle();
-            let mut session = Session::new(link, subscription, decoder, number, client, *now_ms);
+            let beginning = Beginning { id: number, decoder, version, client };
+            let mut session = Session::new(link, subscription, beginning, *now_ms);
             if more {
                 session.take(&mut [], context, *now_ms);
             }
@@ -497,10 +530,10 @@ impl Port {
     /// The time that a connection had is over.
     fn time_out(&mut self, place: u32) {
         if let Some(Connection::New(new)) = self.connections.get_mut(place) {
-            let was_asking = new.handshake.is_asking();
+            let was_busy = new.handshake.is_busy();
             let next = new.handshake.time_out(&self.context);
             self.go_on(place, next);
-            if was_asking {
+            if was_busy {
                 self.read(place, Rest::Perhaps); // As when an answer comes.
             }
         }

@@ -2,10 +2,11 @@
 //!
 //! Takes what comes, piece by piece, and says what is next ([`Next`]); reading, deadlines and the
 //! end are the event loop's. Writes go to the kernel at once: who has no room for the few hundred
-//! bytes that a handshake says is no browser.
+//! bytes that a handshake says is no browser. Only the client's script, which is longer, waits.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
 
 use bytes::{Bytes, BytesMut};
 use mio::net::TcpStream;
@@ -13,11 +14,12 @@ use tracing::{debug, info};
 
 use super::WsContext;
 use super::request::{self, Head, Refusal, Target};
+use super::script;
 use crate::broker::AuthError;
 use crate::client_addr::ClientAddr;
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
-use crate::protocol::message;
+use crate::protocol::message::{self, Version};
 use crate::registry::Lookup;
 
 /// Requests that are answered at a time. Who sends more at once is no browser, and every answer
@@ -47,10 +49,22 @@ enum Stage {
         /// Requests that may be answered at a time from here on, this one included.
         left: usize,
     },
+    /// The client's script is on its way. What comes meanwhile is not read.
+    Sending(Box<Sending>),
     /// The connection is a WebSocket, and the auth frame has to come.
     Auth(Box<Upgraded>),
     /// Everything is said, and the peer has to end its side.
     Ending,
+}
+
+/// The client's script, and what comes behind it.
+struct Sending {
+    answer: script::Answer,
+    /// What came behind the request.
+    behind: Vec<u8>,
+    /// Requests of that which may be answered.
+    left: usize,
+    keep_alive: bool,
 }
 
 /// A browser that asked for a registered topic.
@@ -68,6 +82,9 @@ pub(super) enum Next {
     WaitForRequest,
     /// The auth frame has to come, in a time of its own.
     WaitForAuth,
+    /// The peer has to take something, and [`Handshake::send`] goes on; it has a time of its own to
+    /// take everything. Nothing is to be read meanwhile.
+    WaitForRoom,
     /// The peer has to end its side, in a time of its own: a socket closed with something unread
     /// is reset, and a reset can overtake the last words.
     WaitForEnd,
@@ -88,6 +105,8 @@ pub(super) struct Authenticated {
     pub(super) client: ClientAddr,
     /// 0 for nobody in particular.
     pub(super) user_id: i64,
+    /// What the browser understands.
+    pub(super) version: Version,
     /// May hold what came behind the auth frame.
     pub(super) decoder: Decoder,
     /// Answers to pings that came together with the auth frame, and then that it may join.
@@ -115,6 +134,10 @@ impl Handshake {
     pub(super) fn take(&mut self, input: &mut [u8], context: &WsContext) -> Next {
         match &mut self.stage {
             Stage::Ending => Next::Wait, // What it still says does not matter.
+            Stage::Sending(sending) => {
+                sending.behind.extend_from_slice(input);
+                Next::Wait
+            }
             Stage::Asking { begun, .. } => {
                 begun.extend_from_slice(input);
                 Next::Wait
@@ -135,9 +158,30 @@ impl Handshake {
         }
     }
 
-    /// Whether Redis is asked for it.
-    pub(super) fn is_asking(&self) -> bool {
-        matches!(self.stage, Stage::Asking { .. })
+    /// Whether nothing is to be read: Redis is asked for it, or an answer is on its way.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.stage, Stage::Asking { .. } | Stage::Sending(_))
+    }
+
+    /// Sends more of the answer that is on its way, if one is, and then goes on with what came
+    /// behind the request.
+    pub(super) fn send(&mut self, context: &WsContext) -> Next {
+        let Stage::Sending(sending) = &mut self.stage else {
+            return Next::Wait;
+        };
+        match sending.answer.send(&mut self.stream) {
+            Ok(false) => Next::Wait,
+            Err(_) => Next::End,
+            Ok(true) if sending.keep_alive => {
+                let (mut behind, left) = (std::mem::take(&mut sending.behind), sending.left);
+                self.stage = Stage::Request { unread: Vec::new(), answered: true };
+                match self.request(&mut behind, None, left, context) {
+                    Next::Wait => Next::WaitForRequest,
+                    next => next,
+                }
+            }
+            Ok(true) => self.end_with(&[]),
+        }
     }
 
     /// Goes on with the request that waits, now that `lookup` is known of its topic.
@@ -167,21 +211,30 @@ impl Handshake {
                 self.end_with(&frame::close(CloseCode::AuthTimeout))
             }
             Stage::Asking { .. } => self.answer(Lookup::Away, context),
+            Stage::Sending(_) => {
+                context.metrics.http_timeouts.inc();
+                Next::End
+            }
             Stage::Ending => Next::End,
         }
     }
 
     /// The node ends.
     pub(super) fn go_away(&mut self) -> Next {
-        match self.stage {
+        match &mut self.stage {
             Stage::Auth(_) => self.end_with(&frame::close(CloseCode::GoingAway)),
+            Stage::Sending(sending) => {
+                sending.keep_alive = false;
+                Next::Wait
+            }
             Stage::Request { .. } | Stage::Asking { .. } => Next::End, // Not a WebSocket: there is nothing to say.
             Stage::Ending => Next::Wait,
         }
     }
 
     /// Answers up to `left` requests, until one asks for an upgrade that can be granted, for a
-    /// page, or for a topic that Redis has to be asked about. `known` is its answer to that of the
+    /// page, for a topic that Redis has to be asked about, or for more than there is room for.
+    /// `known` is its answer to that of the
     /// first request.
     fn request(
         &mut self,
@@ -207,7 +260,7 @@ impl Handshake {
                 Err(refusal) => return self.end_with(&refusal.response(false, false)),
             };
             let lookup = |topic: &str| known.take().unwrap_or_else(|| context.broker.lookup(topic));
-            let refusal = match decide(&head, lookup) {
+            let answer = match decide(&head, lookup) {
                 Ok(Verdict::Ask(topic)) => {
                     self.stage = Stage::Asking { begun: input.to_vec(), left };
                     return Next::Ask(topic);
@@ -227,20 +280,40 @@ impl Handshake {
                         },
                     };
                 }
+                Ok(Verdict::Script(asked)) => Ok(asked),
                 Err(Refusal::NotFound) if context.pages.is_some() => {
                     return Next::Page(input.to_vec());
                 }
-                Err(refusal) => refusal,
+                Err(refusal) => Err(refusal),
             };
-            debug!(client = %head.client, ?refusal, "request refused");
             left -= 1;
             let keep_alive = head.keep_alive && (left > 0 || input.len() == head.size);
-            let response = refusal.response(keep_alive, head.is_head);
-            if !keep_alive {
-                return self.end_with(&response);
-            }
-            if self.write(&response).is_err() {
-                return Next::End;
+            match answer {
+                Ok(asked) => {
+                    debug!(client = %head.client, "client script asked for");
+                    let mut answer = asked.answer(keep_alive, head.is_head);
+                    match answer.send(&mut self.stream) {
+                        Ok(true) if keep_alive => {}
+                        Ok(true) => return self.end_with(&[]),
+                        Ok(false) => {
+                            let behind = input[head.size..].to_vec();
+                            let sending = Sending { answer, behind, left, keep_alive };
+                            self.stage = Stage::Sending(Box::new(sending));
+                            return Next::WaitForRoom;
+                        }
+                        Err(_) => return Next::End,
+                    }
+                }
+                Err(refusal) => {
+                    debug!(client = %head.client, ?refusal, "request refused");
+                    let response = refusal.response(keep_alive, head.is_head);
+                    if !keep_alive {
+                        return self.end_with(&response);
+                    }
+                    if self.write(&response).is_err() {
+                        return Next::End;
+                    }
+                }
             }
             if let Stage::Request { answered, .. } = &mut self.stage {
                 *answered = true;
@@ -260,7 +333,8 @@ impl Handshake {
         let fed = upgraded.decoder.feed(input, |incoming| {
             match incoming {
                 Incoming::Message(text) => {
-                    first = Some(Ok(message::read_auth(text).map(|token| token.into_owned())));
+                    let auth = message::read_auth(text);
+                    first = Some(Ok(auth.map(|auth| (auth.token.into_owned(), auth.version))));
                 }
                 Incoming::Close(code) => first = Some(Err(code)),
                 Incoming::Ping(payload) => pongs.extend_from_slice(&frame::pong(payload)),
@@ -278,13 +352,14 @@ impl Handshake {
                 Err(_) => Next::End,
             },
             Some(Err(code)) => self.end_with(&frame::close(code)),
-            Some(Ok(token)) => match judge(upgraded, token.as_deref(), context) {
-                Ok(user_id) => {
-                    pongs.extend_from_slice(&frame::text(&[message::AUTH_OK]));
+            Some(Ok(auth)) => match judge(upgraded, auth, context) {
+                Ok((user_id, version)) => {
+                    pongs.extend_from_slice(&frame::text(&[version.auth_ok()]));
                     Next::Begin(Authenticated {
                         topic: std::mem::take(&mut upgraded.topic),
                         client: upgraded.client,
                         user_id,
+                        version,
                         decoder: std::mem::take(&mut upgraded.decoder),
                         first: pongs.freeze(),
                     })
@@ -309,6 +384,13 @@ impl Handshake {
     }
 }
 
+/// For the event loop, which has to be told what to watch.
+impl AsRawFd for Handshake {
+    fn as_raw_fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+}
+
 /// What becomes of a request that is not refused.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
@@ -316,12 +398,16 @@ enum Verdict {
     Upgrade { topic: String, accept: String },
     /// Redis has to be asked about this topic first.
     Ask(String),
+    /// It is answered with the client's script.
+    Script(script::Asked),
 }
 
 /// What becomes of a request; `lookup` says what is known of its topic.
 fn decide(head: &Head, lookup: impl FnOnce(&str) -> Lookup) -> Result<Verdict, Refusal> {
-    let Target::WebSocket { topic, upgrade } = &head.target else {
-        return Err(Refusal::NotFound);
+    let (topic, upgrade) = match &head.target {
+        Target::WebSocket { topic, upgrade } => (topic, upgrade),
+        Target::Script(asked) => return asked.map(Verdict::Script),
+        Target::Other => return Err(Refusal::NotFound),
     };
     let topic = topic.as_ref().ok_or(Refusal::MissingTopic)?;
     let topic = std::str::from_utf8(topic).map_err(|_| Refusal::UnknownTopic)?;
@@ -335,15 +421,17 @@ fn decide(head: &Head, lookup: impl FnOnce(&str) -> Lookup) -> Result<Verdict, R
     }
 }
 
-/// The user of a browser that may join, or what it is told.
+/// The user of a browser that may join, with the version that it asked for; or what it is told.
 fn judge(
     upgraded: &Upgraded,
-    token: Option<&str>,
+    auth: Option<(String, Version)>,
     context: &WsContext,
-) -> Result<i64, &'static str> {
+) -> Result<(i64, Version), &'static str> {
     let Upgraded { topic, client, .. } = upgraded;
-    let result = match token {
-        Some(token) => context.broker.authorize(topic, token),
+    let result = match auth {
+        Some((token, version)) => {
+            context.broker.authorize(topic, &token).map(|user_id| (user_id, version))
+        }
         None => Err(AuthError::NoAuthFrame),
     };
     result.map_err(|reason| {
@@ -425,7 +513,7 @@ mod tests {
         let frame = [&[0x81, 0x8f, 0, 0, 0, 0][..], b"{\"type\":\"auth\"}"].concat();
         let (mut handshake, browser) = asking([upgrade("a"), frame].concat()).await;
 
-        assert!(handshake.is_asking());
+        assert!(handshake.is_busy());
         let next = handshake.answer(OPEN, &context);
 
         assert!(matches!(next, Next::Begin(Authenticated { topic, .. }) if topic == "a"));

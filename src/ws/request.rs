@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::script::{self, Asked};
 use crate::client_addr::ClientAddr;
 use crate::protocol::query;
 
@@ -45,6 +46,8 @@ pub enum Target {
         /// with, or a refusal.
         upgrade: Result<String, Refusal>,
     },
+    /// `/client.js`; or a refusal.
+    Script(Result<Asked, Refusal>),
     /// Another path.
     Other,
 }
@@ -56,8 +59,10 @@ pub enum Refusal {
     Malformed,
     /// The head is too long.
     TooLarge,
-    /// Not `/ws`.
+    /// Neither `/ws` nor `/client.js`.
     NotFound,
+    /// `/client.js`, but neither by GET nor by HEAD.
+    WrongMethod,
     /// `/ws` without a topic.
     MissingTopic,
     /// `/ws` with a topic that is not registered.
@@ -116,8 +121,12 @@ fn judge(
     let target = if path == "/ws" {
         let topic = query::first(query, "topic").filter(|topic| !topic.is_empty());
         Target::WebSocket { topic, upgrade }
-    } else {
+    } else if path != script::PATH {
         Target::Other
+    } else if matches!(method, "GET" | "HEAD") {
+        Target::Script(Ok(Asked::read(query, values("accept-encoding"), values("if-none-match"))))
+    } else {
+        Target::Script(Err(Refusal::WrongMethod))
     };
     let has_body = values("transfer-encoding").next().is_some()
         || values("content-length").any(|length| length != b"0");
@@ -161,6 +170,7 @@ impl Refusal {
                 ("431 Request Header Fields Too Large", "request header fields too large\n", "")
             }
             Self::NotFound => ("404 Not Found", "404 page not found\n", ""),
+            Self::WrongMethod => ("405 Method Not Allowed", "method not allowed\n", ""),
             Self::MissingTopic => ("400 Bad Request", "missing topic\n", ""),
             Self::UnknownTopic => ("404 Not Found", "topic not registered\n", ""),
             Self::Away => {
@@ -176,10 +186,15 @@ impl Refusal {
             "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n{extra}\
              X-Content-Type-Options: nosniff\r\nDate: {}\r\nContent-Length: {length}\r\n\
              {connection}\r\n{body}",
-            jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT"),
+            date(),
         )
         .into_bytes()
     }
+}
+
+/// The value of a `Date` header.
+pub(super) fn date() -> String {
+    jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 const VERSION_13: &str = "Sec-Websocket-Version: 13\r\n";
@@ -207,7 +222,7 @@ mod tests {
     fn upgrade(lines: &str) -> Result<String, Refusal> {
         match head(lines).target {
             Target::WebSocket { upgrade, .. } => upgrade,
-            Target::Other => panic!("not /ws"),
+            Target::Script(_) | Target::Other => panic!("not /ws"),
         }
     }
 

@@ -16,10 +16,13 @@ use crate::hub::Subscription;
 use crate::link::Link;
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
-use crate::protocol::message;
+use crate::protocol::message::{self, Question, Version};
 
 /// Least time between two answers of the status feed to one socket.
 const STATUS_PAUSE_MS: u64 = 700;
+
+/// Least time between two answers to pings inside messages on one socket.
+const PONG_PAUSE_MS: u64 = 250;
 
 /// A browser that was let in; dropping it leaves the topic.
 pub(super) struct Session {
@@ -33,22 +36,45 @@ pub(super) struct Session {
     heard_ms: u64,
     /// From when the status feed answers again, in milliseconds of the clock.
     status_from_ms: u64,
+    /// From when pings inside messages are answered again, in milliseconds of the clock.
+    pong_from_ms: u64,
+    version: Version,
     client: ClientAddr,
 }
 
+/// What a session begins with.
+pub(super) struct Beginning {
+    /// The number of the connection on this node.
+    pub(super) id: u64,
+    /// May hold what came behind the auth frame.
+    pub(super) decoder: Decoder,
+    /// What the browser understands.
+    pub(super) version: Version,
+    /// Who it is.
+    pub(super) client: ClientAddr,
+}
+
 impl Session {
-    /// A session on `link`; `decoder` may hold what came behind the auth frame.
+    /// A session on `link`.
     pub(super) fn new(
         link: Arc<Link>,
         subscription: Subscription,
-        decoder: Decoder,
-        id: u64,
-        client: ClientAddr,
+        beginning: Beginning,
         now_ms: u64,
     ) -> Self {
+        let Beginning { id, decoder, version, client } = beginning;
         debug!(topic = subscription.topic().as_str(), session = id, %client, "session began");
-        let subscription = Some(subscription);
-        Self { link, decoder, subscription, id, heard_ms: now_ms, status_from_ms: 0, client }
+        Self {
+            link,
+            decoder,
+            subscription: Some(subscription),
+            id,
+            heard_ms: now_ms,
+            status_from_ms: 0,
+            pong_from_ms: 0,
+            version,
+            client,
+        }
     }
 
     /// The browser's socket.
@@ -87,12 +113,21 @@ impl Session {
             return;
         }
         let is_status_feed = self.subscription.as_ref().is_some_and(|s| s.topic().is_status());
-        let (mut pongs, mut closed, mut asked) = (BytesMut::new(), None, false);
+        let may_ask = is_status_feed && now_ms >= self.status_from_ms;
+        let may_ping = self.version == Version::Two && now_ms >= self.pong_from_ms;
+        let (mut pongs, mut closed) = (BytesMut::new(), None);
+        let (mut asked, mut pinged) = (false, false);
         let result = self.decoder.feed(input, |incoming| {
             match incoming {
-                Incoming::Message(text) => {
-                    asked |= is_status_feed && message::is_status_request(text);
+                // A flood is not read any further than to what is answered.
+                Incoming::Message(text) if (may_ask && !asked) || (may_ping && !pinged) => {
+                    match message::read_question(text) {
+                        Some(Question::Status) => asked |= may_ask,
+                        Some(Question::Ping) => pinged |= may_ping,
+                        None => {}
+                    }
                 }
+                Incoming::Message(_) => {}
                 Incoming::Ping(payload) => {
                     pongs.extend_from_slice(&frame::pong(payload));
                 }
@@ -104,10 +139,14 @@ impl Session {
             }
             Flow::Continue(())
         });
-        if asked && now_ms >= self.status_from_ms {
+        if asked {
             self.status_from_ms = now_ms + STATUS_PAUSE_MS;
             let detail = StatusDetail { uptime_seconds: true, ..StatusDetail::default() };
             self.link.send(&message::status_frame(&context.broker.status(detail)));
+        }
+        if pinged {
+            self.pong_from_ms = now_ms + PONG_PAUSE_MS;
+            pongs.extend_from_slice(&frame::text(&[message::PONG]));
         }
         if !pongs.is_empty() {
             self.link.send(&pongs.freeze()); // All in one: a flood is not one of system calls.
@@ -127,5 +166,16 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         debug!(session = self.id, client = %self.client, "session ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_stays_within_the_112_bytes_that_the_allocator_gives_it() {
+        // Of which it keeps 8 for itself; the next size is 128. There is one for each browser.
+        assert!(size_of::<Session>() <= 104, "{}", size_of::<Session>());
     }
 }

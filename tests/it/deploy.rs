@@ -75,12 +75,33 @@ fn the_log_shows_the_browser_and_neither_the_proxy_nor_what_the_browser_claims_t
 }
 
 #[test]
-fn other_paths_than_ws_do_not_get_through() {
+fn the_browser_client_gets_through_every_proxy() {
+    let request = b"GET /client.js?v=1 HTTP/1.1\r\nHost: site\r\nAccept-Encoding: gzip\r\n\r\n";
+    for kind in BALANCERS {
+        let worker = worker();
+        let balancer = Balancer::start(kind, &[Node::from(&worker)]);
+        let expected = worker.public().ask(request);
+
+        // More often than there are places, as above.
+        for _ in 0..6 {
+            let answer = balancer.public().ask(request);
+
+            assert_eq!((kind, answer.status), (kind, 200));
+            assert!(answer.body == expected.body, "{kind:?}");
+            for name in ["Content-Type", "Content-Encoding", "Cache-Control", "Vary", "ETag"] {
+                assert_eq!((kind, answer.header(name)), (kind, expected.header(name)));
+            }
+        }
+    }
+}
+
+#[test]
+fn other_paths_do_not_get_through() {
     for kind in BALANCERS {
         let worker = worker();
         let balancer = Balancer::start(kind, &[Node::from(&worker)]);
 
-        for path in ["/", "/wsx", "/internal/status", "/readyz"] {
+        for path in ["/", "/wsx", "/client.jsx", "/internal/status", "/readyz"] {
             let request = format!("GET {path} HTTP/1.1\r\nHost: site\r\n\r\n");
             let answer = balancer.public().ask(request.as_bytes());
 

@@ -3,7 +3,7 @@
 // wrong.
 
 import { report } from "./page.js";
-import { openSession } from "./session.js";
+import { openLine } from "./share.js";
 import type {
   ConnectOptions, Connection, ResyncReason, SessionEvents, SessionOptions,
 } from "./types.js";
@@ -14,6 +14,8 @@ export const version = "0.4.0";
 /** Pauses and deadlines are not shorter, whatever a page says: a worker that is away must not be
  * asked without a pause. */
 const MIN_MS = 100;
+/** Nor is a worker that is there asked more often. */
+const MIN_HEARTBEAT_MS = 1_000;
 
 /**
  * Subscribes to a topic and stays subscribed: authenticates, comes back for ever, and says when
@@ -28,9 +30,9 @@ export function connect<Payload = unknown>(
   url: string,
   options: ConnectOptions<Payload>,
 ): Connection {
-  const { onMessage, onFrame, onState, onResync, resyncSpreadMs } = options;
+  const { onMessage, onFrame, onState, onResync, resyncSpreadMs, share } = options;
   if (typeof onMessage !== "function") {
-    throw new TypeError("WavelogWorker: onMessage is missing; give a function that takes a payload");
+    throw new TypeError("WavelogWorker: onMessage is missing; give a function of a payload");
   }
   let spread: ReturnType<typeof setTimeout> | undefined;
 
@@ -50,7 +52,8 @@ export function connect<Payload = unknown>(
       else if (!spread) spread = setTimeout(resync, Math.random() * resyncSpreadMs, reason);
     },
   };
-  const line = openSession(url, complete(options), events);
+  const settings = complete(options);
+  const line = openLine(url, settings, share, events);
 
   function resync(reason: ResyncReason): void {
     spread = undefined;
@@ -74,12 +77,21 @@ export function connect<Payload = unknown>(
   };
 }
 
-/** What a session needs, from what a page said: with the defaults of `ConnectOptions`. */
-export function complete(options: Partial<SessionOptions>): SessionOptions {
+/** What a page may say of what a session needs. */
+export type SomeOptions = { [Key in keyof SessionOptions]?: SessionOptions[Key] | undefined };
+
+/**
+ * What a session needs, from what a page said: with the defaults of `ConnectOptions`, which also
+ * take the place of what is no number.
+ *
+ * @throws TypeError if there is no topic.
+ */
+export function complete(options: SomeOptions): SessionOptions {
   const { topic, token, getToken } = options;
   if (!topic || typeof topic !== "string") {
     throw new TypeError('WavelogWorker: topic is missing; give its name, as in "session.42"');
   }
+  const heartbeatMs = bounded(options.heartbeatMs, 30_000, 0);
   return {
     topic,
     token,
@@ -87,7 +99,7 @@ export function complete(options: Partial<SessionOptions>): SessionOptions {
     connectTimeoutMs: bounded(options.connectTimeoutMs, 10_000, MIN_MS),
     firstRetryMs: bounded(options.firstRetryMs, 1_000, MIN_MS),
     maxRetryMs: bounded(options.maxRetryMs, 30_000, MIN_MS),
-    heartbeatMs: bounded(options.heartbeatMs, 30_000, 0),
+    heartbeatMs: heartbeatMs && Math.max(heartbeatMs, MIN_HEARTBEAT_MS),
   };
 }
 

@@ -4,7 +4,7 @@
 
 import { complete, guarded } from "./connect.js";
 import { report } from "./page.js";
-import { openSession } from "./session.js";
+import { openLine } from "./share.js";
 import { expiryOf } from "./token.js";
 import type { Frame, Line, Loss } from "./types.js";
 
@@ -14,6 +14,8 @@ export interface SubscribeOptions {
   token?: string;
   /** Beyond the original: fetches a fresh token when the old one has expired or was refused. */
   getToken?: () => string | Promise<string>;
+  /** Beyond the original: one socket for all tabs, as in `ConnectOptions`. */
+  share?: boolean | string;
   /** Subscribed, for the first time or again. */
   onOpen?: () => void;
   /** Every frame but those of the handshake. */
@@ -55,13 +57,18 @@ export interface Dropin {
 
 /** What the application's pages have on `window`. */
 interface ApplicationPage {
-  showToast?: (title: string, body: string, classes: string, delayMs: number, hides: boolean) => void;
+  showToast?: (
+    title: string, body: string, classes: string, delayMs: number, hides: boolean,
+  ) => void;
   lang_worker_token_expired_title?: string;
   lang_worker_token_expired_msg?: string;
   lang_worker_reload_now?: string;
 }
 
+/** Reasons of attempts that came to nothing; every other end is one that the other side made. */
+const CAME_TO_NOTHING = /^(timeout|token|blocked)$/;
 const MAX_RETRIES = 4;
+const CONNECT_TIMEOUT_MS = 1_500;
 const WARN_BEFORE_MS = 120_000;
 /** Timers of browsers cannot wait longer. */
 const LONGEST_TIMER_MS = 0x7fffffff;
@@ -96,11 +103,17 @@ export function makeDropin(worker: { url?: string | null }, page: object): Dropi
 }
 
 function startSubscription(url: string, options: SubscribeOptions): Subscription {
-  const { maxRetries = MAX_RETRIES } = options;
+  const { connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+  /** Whether the page itself said how many attempts there are, so that the last one is the last. */
+  const limited = typeof options.maxRetries === "number";
+  const maxRetries = limited ? (options.maxRetries as number) : MAX_RETRIES;
   let attempts = 0;
   /** After `onFailed`, when it goes on without a word. */
   let quiet = false;
+  /** Whether an attempt or a socket ended, and what follows of it is not known yet. */
+  let ended = false;
   let line: Line | undefined;
+  let failTimer: ReturnType<typeof setTimeout> | undefined;
 
   function fail(): void {
     if (line) line.close();
@@ -108,34 +121,30 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
     if (!quiet) guarded(options.onFailed);
   }
 
-  function lost(loss: Loss): void {
-    if (loss.error && !options.getToken) {
-      fail();
-      return;
-    }
+  function lost({ reason, error }: Loss): void {
+    ended = true;
+    if (error && !options.getToken) fail();
+    else if (!quiet && !error && !CAME_TO_NOTHING.test(reason)) guarded(options.onClose);
+  }
+
+  /** What follows of an end: another attempt, or none. */
+  function retryOrFail(): void {
+    ended = false;
     if (quiet) return;
-    if (loss.reason !== "timeout" && loss.reason !== "token" && !loss.error) guarded(options.onClose);
-    if (!line) return;
     if (attempts < maxRetries) {
       attempts += 1;
       guarded(options.onReconnecting, attempts);
-    } else if (options.maxRetries === undefined) {
-      guarded(options.onFailed);
-      quiet = true;
-    } else {
+    } else if (limited) {
       fail();
+    } else {
+      quiet = true;
+      guarded(options.onFailed);
     }
   }
 
   try {
-    const settings = complete({
-      topic: options.topic,
-      token: options.token,
-      getToken: options.getToken,
-      connectTimeoutMs: options.connectTimeoutMs === undefined ? 1_500 : options.connectTimeoutMs,
-      firstRetryMs: options.retryDelayMs,
-    } as Parameters<typeof complete>[0]);
-    line = openSession(url, settings, {
+    const settings = complete({ ...options, connectTimeoutMs, firstRetryMs: options.retryDelayMs });
+    line = openLine(url, settings, options.share, {
       live() {
         const back = attempts > 0;
         attempts = 0;
@@ -150,6 +159,7 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
       lost,
       state(state) {
         if (state === "refused") fail();
+        else if (ended) retryOrFail();
       },
       resync() {
         // `onReconnect` says it.
@@ -158,12 +168,13 @@ function startSubscription(url: string, options: SubscribeOptions): Subscription
   } catch (error) {
     // No address, or no topic: said on the console, and the page does without live updates.
     report(error);
-    setTimeout(() => guarded(options.onFailed));
+    failTimer = setTimeout(() => guarded(options.onFailed));
   }
 
   return {
     send: (frame) => !!line && line.send(frame),
     close() {
+      clearTimeout(failTimer);
       if (line) line.close();
       line = undefined;
     },

@@ -54,7 +54,8 @@ export function startHeartbeat(
   function rest(): void {
     if (intervalMs > 0) {
       const silentMs = intervalMs * (0.9 + 0.2 * Math.random());
-      const dueAt = Math.max(heardAt + silentMs, askedAt + BETWEEN_QUESTIONS_MS);
+      const silentSince = offered ? heardAt : Date.now();
+      const dueAt = Math.max(silentSince + silentMs, askedAt + BETWEEN_QUESTIONS_MS);
       wait(dueAt - Date.now(), (lateMs) => {
         if (!offered && lateMs > GIVEN_UP_MS) end("asleep");
         else if (!offered || Date.now() - heardAt < intervalMs * 0.9) rest();
@@ -66,8 +67,8 @@ export function startHeartbeat(
   function question(answerMs: number): void {
     asked = true;
     askedAt = Date.now();
-    ask();
     awaitAnswer(answerMs);
+    ask();
   }
 
   function awaitAnswer(answerMs: number): void {

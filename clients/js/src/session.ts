@@ -19,15 +19,21 @@ const LATE_MS = 5_000;
 const TOKEN_MS = 15_000;
 /** A token that expires within this is not worth sending. */
 const TOKEN_MARGIN_MS = 2_000;
+/** Not the page with the login that PHP sends to a user whose session is over, as one example; and
+ * no longer than what the worker takes from a browser. */
+const LOOKS_LIKE_A_TOKEN = /^[\w.-]{1,4000}$/;
 /** With the network's return all tabs of all browsers in the house come back: spread over this. */
 const BACK_ONLINE_MS = 250;
-/** Somebody who looks at the page does not start an attempt so soon after the last one. */
+/** Somebody who looks at the page starts an attempt, but not sooner after the last one. */
 const BETWEEN_ATTEMPTS_MS = 1_000;
 /** A worker that is overloaded (1013) gets pauses as after so many failures, at least. */
 const OVERLOADED_FAILURES = 3;
 /** Attempts that never open the socket may mean that PHP must register the topic again: it is
- * asked for a token at this failure in a row, and every `ASK_AGAIN_EVERY` after it. */
+ * asked for a token at this failure in a row, and every `ASK_AGAIN_EVERY` after it. When it was
+ * live before, at the first one: a worker that was restarted has forgotten the topic, and nothing
+ * else is going to tell it. A page that was just loaded had its topic registered. */
 const ASK_AGAIN_AT = 3;
+const ASK_AGAIN_AT_AFTER_LIVE = 1;
 const ASK_AGAIN_EVERY = 5;
 
 /** `readyState` of a socket that takes frames. */
@@ -40,6 +46,8 @@ const TOO_SLOW = 4008;
 const RESYNC = 4009;
 const UNAUTHORIZED = 4401;
 const WITHDRAWN = 4403;
+/** Close codes that say that the token is not good, or not any more. */
+const REFUSALS = [POLICY_VIOLATION, UNAUTHORIZED, WITHDRAWN];
 
 /**
  * Opens a session at `url`, in any form that `socketAddress` takes; nothing is called before
@@ -63,6 +71,8 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
   /** Counts whatever makes an earlier callback, timer or promise void. */
   let turn = 0;
   let attemptAt = 0;
+  /** When the next one begins, while waiting. */
+  let dueAt = 0;
   let liveAt = 0;
   /** Since it was last steady. */
   let failures = 0;
@@ -126,11 +136,12 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     timer = setTimeout(failed, TOKEN_MS, `nothing within ${TOKEN_MS} ms`);
     new Promise<string>((resolve) => resolve(ask())).then((fresh) => {
       if (mine !== turn) return;
-      if (!fresh || typeof fresh !== "string") {
-        failed(typeof fresh);
+      const trimmed = String(fresh).trim();
+      if (typeof fresh !== "string" || !LOOKS_LIKE_A_TOKEN.test(trimmed)) {
+        failed("That is no token; is the user still logged in?");
       } else {
         clearTimeout(timer);
-        token = fresh;
+        token = trimmed;
         open();
       }
     }, failed);
@@ -207,8 +218,9 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
       options.maxRetryMs,
     );
     if (!live || Date.now() - liveAt < STEADY_MS) failures += 1;
-    if (reason !== "token" && unopened % ASK_AGAIN_EVERY === ASK_AGAIN_AT) askAgain = true;
-    if (isRefusal(error) || code === POLICY_VIOLATION || code === UNAUTHORIZED || code === WITHDRAWN) {
+    const askAt = wasLive ? ASK_AGAIN_AT_AFTER_LIVE : ASK_AGAIN_AT;
+    if (reason !== "token" && unopened % ASK_AGAIN_EVERY === askAt) askAgain = true;
+    if (REFUSALS.includes(code)) {
       if (getToken) token = undefined;
       if (!getToken || code === WITHDRAWN) {
         become("refused", undefined, code, reason);
@@ -225,6 +237,7 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
   /** Waits for the next attempt. */
   function wait(pause: number, code?: number, reason?: string): void {
     const mine = newTurn();
+    dueAt = Date.now() + pause;
     if (pause) timer = setTimeout(attempt, pause);
     become("waiting", Math.round(pause), code, reason);
     if (!pause && mine === turn) attempt();
@@ -236,8 +249,10 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     } else if (event === "offline") {
       if (state === "waiting" && needsNetwork) attempt();
     } else if (state === "waiting" || state === "offline") {
+      const soon = attemptAt + BETWEEN_ATTEMPTS_MS - Date.now();
       if (event === "online") wait(1 + Math.random() * BACK_ONLINE_MS);
-      else if (Date.now() - attemptAt >= BETWEEN_ATTEMPTS_MS) attempt();
+      else if (soon <= 0) attempt();
+      else if (Date.now() + soon < dueAt) wait(soon);
     }
   });
 

@@ -76,8 +76,9 @@ export interface ConnectOptions<Payload = unknown> {
   /** Upper bound of all pauses between attempts. Default 30,000 ms. */
   maxRetryMs?: number;
   /**
-   * How often a silent socket is asked whether it is alive, in milliseconds. Default 30,000; 0 is
-   * never. Only workers that offer it are asked ("Version 2" in docs/protocol.md).
+   * How often a silent socket is asked whether it is alive, in milliseconds. Default 30,000, at
+   * least 1,000; 0 is never. Only workers that offer it are asked ("Version 2" in
+   * docs/protocol.md).
    */
   heartbeatMs?: number;
 }

@@ -68,6 +68,18 @@ export class Proxy {
     }
   }
 
+  /** Takes nothing more from the worker, as a browser that does not read; `read()` goes on. */
+  stall() {
+    for (const [browser, worker] of this.pairs) {
+      worker.unpipe(browser);
+      worker.pause();
+    }
+  }
+
+  read() {
+    for (const [browser, worker] of this.pairs) worker.pipe(browser);
+  }
+
   /** Resets what is connected. */
   cut() {
     for (const pair of this.pairs) for (const socket of pair) socket.resetAndDestroy();
@@ -84,6 +96,23 @@ export class Proxy {
   async end() {
     this.cut();
     this.server.close();
+  }
+}
+
+/** A Redis of its own on a free port, in memory. */
+export class Redis {
+  static async start() {
+    const redis = new Redis();
+    [redis.port] = await freePorts(1);
+    const args = ["--port", redis.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", scratch];
+    redis.process = start("redis-server", args.map(String), { stdio: "ignore" });
+    await listens(redis.port);
+    return redis;
+  }
+
+  async end() {
+    this.process.kill("SIGKILL");
+    await this.process.ended;
   }
 }
 

@@ -49,8 +49,9 @@ export function instrument() {
     };
   }
 
-  // `getToken: true` asks the site; `throwOn` names callbacks that throw after they have reported.
-  const prepare = (name, { getToken, throwOn = [], ...options }) => {
+  // `getToken: true` asks the site; `throwOn` names callbacks that throw after they have reported;
+  // `brief` reports of each payload only its `n`.
+  const prepare = (name, { getToken, throwOn = [], brief = false, ...options }) => {
     const say = (kind, rest) => {
       report(name, { kind, at: Date.now(), ...rest });
       if (throwOn.includes(kind)) throw new Error(`thrown by the page in ${kind}`);
@@ -63,17 +64,17 @@ export function instrument() {
         return answer.text();
       };
     }
-    return { say, options };
+    return { say, options, brief };
   };
 
   globalThis.harness = {
     connections,
     sockets,
     connect(name, url, asked) {
-      const { say, options } = prepare(name, asked);
+      const { say, options, brief } = prepare(name, asked);
       connections.set(name, globalThis.WavelogWorker.connect(url, {
         ...options,
-        onMessage: (payload, frame) => say("push", { payload, frame }),
+        onMessage: (payload, frame) => say("push", brief ? { payload: { n: payload.n } } : { payload, frame }),
         onFrame: (frame) => say("frame", { frame }),
         onState: (state, detail) => say("state", { state, detail }),
         onResync: (reason) => say("resync", { reason }),
@@ -92,11 +93,15 @@ export function instrument() {
       const member = connection[method];
       return typeof member === "function" ? member.apply(connection, args) : member;
     },
+    /** What is set, open or listened to. */
+    left() {
+      const open = [...sockets].filter((socket) => socket.readyState < WebSocket.CLOSING);
+      return { timers: timers.size, sockets: open.length, listeners: listeners.map((entry) => entry[1]) };
+    },
     /** Closes every connection and says what is left after that. */
     closeAll() {
       for (const connection of connections.values()) connection.close();
-      const open = [...sockets].filter((socket) => socket.readyState < WebSocket.CLOSING);
-      return { timers: timers.size, sockets: open.length, listeners: listeners.map((entry) => entry[1]) };
+      return globalThis.harness.left();
     },
   };
 }

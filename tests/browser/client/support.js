@@ -62,6 +62,7 @@ export class Worker {
     const worker = new Worker();
     [worker.wsPort, worker.internalPort] = await freePorts(2);
     worker.lines = [];
+    worker.log = new EventEmitter();
     const keys = {
       ws_bind: "127.0.0.1", ws_port: worker.wsPort, internal_port: worker.internalPort,
       worker_secret: SECRET, log_level: "debug", ...config,
@@ -91,6 +92,7 @@ export class Worker {
     const listening = new Promise((resolve) => {
       createInterface({ input: child.stderr }).on("line", (line) => {
         this.lines.push(line);
+        this.log.emit("line", line);
         if (line.includes(" listening ")) resolve();
       });
     });
@@ -105,6 +107,16 @@ export class Worker {
   end(signal = "SIGTERM") {
     this.process.kill(signal);
     return within(10_000, `the worker ends on ${signal}`, this.process.ended);
+  }
+
+  /** Waits for a line of the log that comes from now on. */
+  heard(pattern, ms = 20_000) {
+    let hear;
+    const line = new Promise((resolve) => {
+      hear = (words) => pattern.test(words) && resolve(words);
+      this.log.on("line", hear);
+    });
+    return within(ms, `the worker says ${pattern}`, line).finally(() => this.log.off("line", hear));
   }
 
   /** Makes a topic known, as PHP does at each page load. */
@@ -123,9 +135,14 @@ export class Worker {
     if (!answer.ok) throw new Error(`${name}: ${answer.status} ${(await answer.text()).trim()}`);
   }
 
+  /** The counters of the status document, by their names. */
+  async counters() {
+    return (await this.status()).counters;
+  }
+
   /** The status document (docs/protocol.md, "Status"). */
   async status() {
-    const answer = await fetch(`http://127.0.0.1:${this.internalPort}/internal/status`, {
+    const answer = await fetch(`http://127.0.0.1:${this.internalPort}/internal/status?v=2`, {
       headers: { "X-Worker-Secret": SECRET },
     });
     return answer.json();
@@ -160,8 +177,9 @@ export class Site {
   async serve(request, response) {
     const { pathname, searchParams } = new URL(request.url, this.origin);
     const reply = (type, body, status = 200) => {
+      // Not no-store, which would keep the pages out of the browser's history cache.
       const policy = this.policy && type === "text/html" ? { "Content-Security-Policy": this.policy } : {};
-      response.writeHead(status, { "Content-Type": `${type}; charset=utf-8`, "Cache-Control": "no-store", ...policy });
+      response.writeHead(status, { "Content-Type": `${type}; charset=utf-8`, "Cache-Control": "no-cache", ...policy });
       response.end(body);
     };
     const page = (script) => reply("text/html",
