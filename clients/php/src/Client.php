@@ -41,8 +41,11 @@ final class Client
         string $secret,
         array $options = []
     ) {
+        // Traces show arguments as they are when something throws. PHP before 8.2 knows no better.
+        $kept = $secret;
+        $secret = 'hidden';
         $this->options = new Options($options);
-        $this->secret = new Secret($secret);
+        $this->secret = new Secret($kept);
         $this->transport = new Transport(Url::list($urls), $this->secret, $this->options);
     }
 

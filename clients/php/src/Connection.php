@@ -31,7 +31,8 @@ final class Connection
     /** @var \CurlHandle|resource|null */
     private $handle = null;
     private int $process = 0;
-    private int $lastUsed = 0;
+    /** As {@see Deadline::now()} counts. */
+    private float $lastUsed = 0.0;
 
     /** @throws WorkerException PHP has no cURL */
     public function __construct(Secret $secret)
@@ -62,11 +63,12 @@ final class Connection
         $status = (int) curl_getinfo($handle, CURLINFO_RESPONSE_CODE);
         $sent = curl_getinfo($handle, CURLINFO_REQUEST_SIZE) > 0 || $exchange->hasBegun();
         curl_reset($handle); // Lets go of the body and the answer.
-        $this->lastUsed = hrtime(true);
+        $this->lastUsed = Deadline::now();
 
         if ($failure === CURLE_OK) {
             return new Answer($url, $status, $exchange->answer());
         }
+        $this->handle = null; // libcurl still wants the body again that it could not have.
         if (!$sent) {
             throw new UnreachableException(
                 "{$url->shown()} cannot be reached ($reason): is the worker running, and is this its"
@@ -81,9 +83,11 @@ final class Connection
                 round($inAll * 1000)
             ));
         }
+        $what = $failure === CURLE_WRITE_ERROR
+            ? 'sent more than any worker does'
+            : "ended the connection without an answer ($reason)";
         throw new UnexpectedAnswerException(
-            "{$url->shown()} ended the connection without an answer ($reason): look into the log of the"
-            . ' worker. The call may have been carried out'
+            "{$url->shown()} $what: look into the log of the worker. The call may have been carried out"
         );
     }
 
@@ -131,7 +135,7 @@ final class Connection
     {
         // A child process must not speak over its parent's connection.
         $fresh = $this->handle !== null && $this->process === getmypid()
-            && hrtime(true) - $this->lastUsed < self::IDLE * 1e9;
+            && Deadline::now() - $this->lastUsed < self::IDLE;
         if (!$fresh) {
             $this->handle = curl_init();
             $this->process = getmypid();

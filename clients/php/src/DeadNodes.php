@@ -13,12 +13,12 @@ namespace WavelogWorker;
  */
 final class DeadNodes
 {
-    /** @var array<string, int> by base URL: until when it is passed over, as {@see hrtime()} counts */
+    /** @var array<string, float> by base URL: until when it is passed over, as {@see Deadline::now()} counts */
     private static array $until = [];
 
     public static function remember(Url $url, float $seconds): void
     {
-        self::$until[$url->base()] = hrtime(true) + (int) ($seconds * 1e9);
+        self::$until[$url->base()] = Deadline::now() + $seconds;
     }
 
     public static function forget(Url $url): void
@@ -34,6 +34,6 @@ final class DeadNodes
 
     public static function isDead(Url $url): bool
     {
-        return (self::$until[$url->base()] ?? PHP_INT_MIN) > hrtime(true);
+        return (self::$until[$url->base()] ?? 0.0) > Deadline::now();
     }
 }

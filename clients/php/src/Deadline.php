@@ -10,17 +10,22 @@ namespace WavelogWorker;
  */
 final class Deadline
 {
-    /** Nanoseconds of the clock that nobody sets. */
-    private int $at;
+    private float $at;
 
     public function __construct(float $seconds)
     {
-        $this->at = hrtime(true) + (int) ($seconds * 1e9);
+        $this->at = self::now() + $seconds;
+    }
+
+    /** Seconds of the clock that nobody sets. */
+    public static function now(): float
+    {
+        return hrtime(true) / 1e9; // On 32-bit systems hrtime() gives a float by itself.
     }
 
     /** Seconds that are left, never below 0. */
     public function left(): float
     {
-        return max(0, $this->at - hrtime(true)) / 1e9;
+        return max(0.0, $this->at - self::now());
     }
 }

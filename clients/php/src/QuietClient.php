@@ -30,13 +30,15 @@ final class QuietClient
         array $options = [],
         ?callable $log = null
     ) {
+        $kept = $secret;
+        $secret = 'hidden'; // In traces.
         $this->log = $log ?? 'error_log';
         $given = array_filter((array) $urls, static fn ($url): bool => $url !== '' && $url !== null);
-        if ($given === [] || $secret === null || $secret === '') {
+        if ($given === [] || $kept === null || $kept === '') {
             return;
         }
         try {
-            $this->client = new Client($given, $secret, $options);
+            $this->client = new Client($given, $kept, $options);
         } catch (\Throwable $e) {
             $this->tell($e);
         }

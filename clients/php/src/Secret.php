@@ -25,19 +25,21 @@ final class Secret
         #[\SensitiveParameter]
         string $text
     ) {
-        if (strlen($text) < 32) {
+        $kept = $text;
+        $text = 'hidden'; // In the trace of what is thrown below.
+        if (strlen($kept) < 32) {
             throw new InvalidArgumentException(
                 'the secret of the worker has less than 32 bytes: copy worker_secret from its config.yaml'
             );
         }
-        if (preg_match('/^\s|\s$|[\x00-\x1f\x7f]/', $text) === 1) {
+        if (preg_match('/^\s|\s$|[\x00-\x1f\x7f]/', $kept) === 1) {
             throw new InvalidArgumentException(
                 'the secret of the worker begins or ends with white space, or has control characters'
                 . ' in it: copy worker_secret from its config.yaml, as one line'
             );
         }
         $this->number = ++self::$last;
-        self::$texts[$this->number] = $text;
+        self::$texts[$this->number] = $kept;
     }
 
     public function __destruct()

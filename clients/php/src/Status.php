@@ -36,7 +36,7 @@ final class Status
     /** @var array<string, mixed>|null in a cluster: `state`, `address`, `away_ms`, `reconnects`, `error` */
     public ?array $redis;
     public ?int $waitingForRedisBytes;
-    /** @var array<string, int> counts since the start */
+    /** @var array<string, int|float> counts since the start; a float where an int of PHP is too small */
     public array $counters;
     /** @var array<string, mixed> the document as it came, with what is new since this was written */
     public array $raw;
@@ -60,7 +60,10 @@ final class Status
         $this->degraded = is_bool($document['degraded'] ?? null) ? $document['degraded'] : null;
         $this->redis = self::map($document, 'redis');
         $this->waitingForRedisBytes = self::number($document, 'waiting_for_redis_bytes');
-        $this->counters = array_filter(self::map($document, 'counters') ?? [], 'is_int');
+        $this->counters = array_filter(
+            self::map($document, 'counters') ?? [],
+            static fn ($count): bool => is_int($count) || is_float($count)
+        );
         $this->raw = $document;
     }
 

@@ -45,9 +45,11 @@ final class Url
     public static function list($urls): array
     {
         $list = [];
-        foreach (is_string($urls) ? [$urls] : $urls as $url) {
+        foreach (is_array($urls) ? $urls : [$urls] as $url) {
             if (!is_string($url)) {
-                throw new InvalidArgumentException('the URLs of the worker have to be strings');
+                throw new InvalidArgumentException(
+                    'the URLs of the worker have to be a string or a list of strings'
+                );
             }
             $checked = new self($url);
             $list[$checked->base] = $checked;
