@@ -20,7 +20,7 @@ run: ## Build and run the demo: a worker on loopback with a page that shows it w
 
 .PHONY: example
 example: ## Run the example: a PHP page with live updates, and a worker for it
-	@examples/php-live-log/start
+	@env -u WAVELOG_WORKER_BIN examples/php-live-log/start
 
 .PHONY: check
 check: format lint unit docs tidy ## The quick half of the tests; passes before every commit

@@ -23,9 +23,9 @@ export class Example {
   /**
    * Starts it on free ports; returns when it says its address. With `worker` (of
    * client/support.js) and its `secret` it uses that one, which the test may kill; else it starts
-   * one of its own.
+   * one of its own. `more` are arguments of `start`.
    */
-  static async start({ worker, secret } = {}) {
+  static async start({ worker, secret, more = [] } = {}) {
     const example = new Example();
     const { PATH } = process.env;
     const env = { PATH, WAVELOG_WORKER_BIN: BINARY, LIVE_LOG_DATA: mkdtempSync(join(scratch, "data ")) };
@@ -34,7 +34,7 @@ export class Example {
         WORKER_SECRET: secret, WORKER_CLIENT_URL: worker.url, WORKER_URL: `http://127.0.0.1:${worker.internalPort}`,
       });
     }
-    const child = spawn(START, ["--port", "0", "--ws-port", "0", "--internal-port", "0"], {
+    const child = spawn(START, ["--port", "0", "--ws-port", "0", "--internal-port", "0", ...more], {
       env, stdio: ["ignore", "pipe", "pipe"],
     });
     Object.assign(example, { process: child, said: "" });

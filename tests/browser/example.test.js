@@ -163,6 +163,33 @@ describe("the live log", { timeout: 300_000 }, () => {
     assert.ok(took < 2000, `${took} ms`); // It waits for the worker for half a second.
   });
 
+  test("says that it is offline when PHP cannot be reached, and is live again", async () => {
+    example = await Example.start();
+    const [here, there] = [await example.open(browser), await example.open(browser)];
+
+    await there.route("**/entries.php", (route) => route.abort());
+    await log(here, "DL1ABC");
+    await stands(there, "offline");
+    await there.unroute("**/entries.php");
+    await stands(there, "live");
+
+    assert.deepEqual(await calls(there), ["DL1ABC"]);
+  });
+
+  test("polls on a site that has no worker", async () => {
+    example = await Example.start({ more: ["--no-worker"] });
+    const [here, there] = [
+      await example.open(browser, { state: "polling" }), await example.open(browser, { state: "polling" }),
+    ];
+
+    const { result } = await log(here, "DL1ABC");
+    await shows(there, "DL1ABC");
+
+    assert.equal(result, "DL1ABC is in the log.");
+    assert.equal(example.family().some(({ command }) => command.startsWith("wavelog_worker")), false);
+    for (const page of [here, there]) assert.deepEqual(page.complaints, []);
+  });
+
   test("refuses a form that does not come from its own page", async () => {
     example = await Example.start();
     const page = await example.open(browser);
