@@ -18,6 +18,10 @@ help: ## This list
 run: ## Build and run the demo: a worker on loopback with a page that shows it work
 	@cargo run --profile quick -- demo
 
+.PHONY: example
+example: ## Run the example: a PHP page with live updates, and a worker for it
+	@env -u WAVELOG_WORKER_BIN examples/php-live-log/start
+
 .PHONY: check
 check: format lint unit docs tidy ## The quick half of the tests; passes before every commit
 
@@ -53,8 +57,14 @@ test-rust: ## The Rust tests alone: unit, integration, doc
 	cargo test --no-fail-fast
 
 .PHONY: test-php
-test-php: build ## The PHP suite alone
+test-php: build ## The PHP suites alone: the worker as PHP sees it, and clients/php
 	phpunit --configuration tests/php/phpunit.xml
+	phpunit --configuration clients/php/tests/phpunit.xml
+	phpunit --configuration clients/php/codeigniter3/tests/phpunit.xml
+
+.PHONY: test-php-versions
+test-php-versions: build ## clients/php under PHP 7.4 and 8.4, which it unpacks from Debian's packages
+	scripts/test-php-versions
 
 .PHONY: test-js
 test-js: build $(addsuffix /node_modules/.package-lock.json,clients/js tests/browser) ## The JavaScript suites alone

@@ -3,7 +3,8 @@ declare(strict_types=1);
 
 /**
  * Just enough of a WebSocket client to see that what PHP publishes arrives: one topic, text
- * frames, waiting at most two seconds for each.
+ * frames, waiting at most two seconds for each. Written for PHP 7.4, as the suite of clients/php
+ * uses it, too.
  */
 final class Browser
 {
@@ -13,7 +14,7 @@ final class Browser
     /** Subscribes; what the worker answers to the auth frame is the first {@see next()}. */
     public function __construct(string $address, string $topic, string $token)
     {
-        $this->stream = stream_socket_client("tcp://$address", timeout: 2);
+        $this->stream = stream_socket_client("tcp://$address", $errno, $error, 2);
         stream_set_timeout($this->stream, 2);
         fwrite($this->stream, implode("\r\n", [
             'GET /ws?topic=' . rawurlencode($topic) . ' HTTP/1.1',
@@ -26,10 +27,10 @@ final class Browser
             '',
         ]));
         $head = '';
-        while (!str_ends_with($head, "\r\n\r\n")) {
+        while (substr($head, -4) !== "\r\n\r\n") {
             $head .= $this->read(1);
         }
-        if (!str_starts_with($head, 'HTTP/1.1 101 ')) {
+        if (strncmp($head, 'HTTP/1.1 101 ', 13) !== 0) {
             throw new RuntimeException(strtok($head, "\r"));
         }
         $this->send(json_encode(['type' => 'auth', 'token' => $token]));
@@ -43,7 +44,7 @@ final class Browser
             if ($length === 126) {
                 $length = unpack('n', $this->read(2))[1];
             } elseif ($length === 127) {
-                $length = unpack('J', $this->read(8))[1];
+                $length = unpack('N2', $this->read(8))[2]; // No frame here has 4 GiB.
             }
             $text = $length > 0 ? $this->read($length) : '';
         } while ($first === 0x89);
@@ -53,7 +54,7 @@ final class Browser
     /** What the next frame means. */
     public function nextMessage(): array
     {
-        return json_decode($this->next(), true, flags: JSON_THROW_ON_ERROR);
+        return json_decode($this->next(), true, 512, JSON_THROW_ON_ERROR);
     }
 
     private function send(string $text): void
