@@ -30,8 +30,7 @@ final class QuietClient
         array $options = [],
         ?callable $log = null
     ) {
-        $kept = $secret;
-        $secret = 'hidden'; // In traces.
+        $kept = Secret::take($secret);
         $this->log = $log ?? 'error_log';
         $given = array_filter((array) $urls, static fn ($url): bool => $url !== '' && $url !== null);
         if ($given === [] || $kept === null || $kept === '') {
