@@ -170,6 +170,31 @@ final class FaultsTest extends WorkerTestCase
         $this->assertCount(3, $node->requests());
     }
 
+    public function testANodeIsNotHeldForDeadBecauseOnlyTheRestOfTheTimeWasLeftToIt(): void
+    {
+        $node = $this->scripted(ScriptedNode::DONE, ScriptedNode::HANG);
+        $client = $this->clientOf([$node->url], ['timeout' => 0.4]);
+        $slow = new class () implements JsonSerializable {
+            public function jsonSerialize(): string
+            {
+                usleep(300000);
+                return 'this took most of the time';
+            }
+        };
+
+        $failure = $this->thrown(PublishManyException::class, static function () use ($client, $slow): void {
+            $client->publishMany([['a', 1], ['a', $slow]]);
+        });
+
+        $this->assertSame([1], array_keys($failure->failures()));
+        $this->thrown(TimedOutException::class, static function () use ($client): void {
+            $client->publish('a', 2); // It is tried again, with all of the time.
+        });
+        $this->thrown(UnreachableException::class, static function () use ($client): void {
+            $client->publish('a', 3);
+        });
+    }
+
     public function testAWrongSecretIsToldAsSuch(): void
     {
         $client = new Client($this->worker()->internal, str_repeat('wrong', 8));
