@@ -77,6 +77,12 @@ final class Secret
         return hash_hmac('sha256', $message, self::$texts[$this->number]);
     }
 
+    /** A text that comes from elsewhere, with stars in place of the secret. */
+    public function hiddenIn(string $text): string
+    {
+        return str_replace(self::$texts[$this->number], '***', $text);
+    }
+
     private function __clone()
     {
     }

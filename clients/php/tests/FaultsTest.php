@@ -11,6 +11,7 @@ use WavelogWorker\Exception\TimedOutException;
 use WavelogWorker\Exception\TopicNotRegisteredException;
 use WavelogWorker\Exception\UnexpectedAnswerException;
 use WavelogWorker\Exception\UnreachableException;
+use WavelogWorker\Exception\WorkerException;
 
 /** One node that is down, hangs, refuses, babbles, or is restarted. Bounds of time are generous. */
 final class FaultsTest extends WorkerTestCase
@@ -270,6 +271,27 @@ final class FaultsTest extends WorkerTestCase
         $this->assertCount(1, $node->requests());
     }
 
+    /** Servers for tests, and error pages of frameworks, send back what they were sent. */
+    public function testAServerThatSendsTheRequestBackDoesNotBringTheSecretIntoAMessage(): void
+    {
+        $secret = 'a-secret-that-is-long-enough-for-all-4x';
+        foreach ([200, 400, 503, 500] as $status) {
+            $answer = ScriptedNode::answer($status, "Your headers:\nx-worker-secret: $secret\n");
+            $client = $this->clientOf([$this->scripted($answer)->url]);
+
+            $failure = $this->thrown(WorkerException::class, static function () use ($client): void {
+                $client->publish('session.42', 1);
+            });
+
+            $node = $client->statusAll([$this->scripted($answer)->url])[0];
+
+            foreach ([$failure->getMessage(), $node->error] as $shown) {
+                $this->assertStringContainsString('Your headers', $shown);
+                $this->assertStringNotContainsString(substr($secret, 0, 8), $shown);
+            }
+        }
+    }
+
     public static function noStatus(): array
     {
         return [
@@ -385,7 +407,20 @@ final class FaultsTest extends WorkerTestCase
     {
         $loop = new stdClass();
         $loop->loop = $loop;
-        return ['INF' => [INF], 'NAN' => [NAN], 'a resource' => [STDERR], 'a loop' => [$loop]];
+        $refuses = new class () implements JsonSerializable {
+            #[\ReturnTypeWillChange]
+            public function jsonSerialize()
+            {
+                throw new DomainException('private');
+            }
+        };
+        return [
+            'INF' => [INF],
+            'NAN' => [NAN],
+            'a resource' => [STDERR],
+            'a loop' => [$loop],
+            'an object that refuses' => [$refuses],
+        ];
     }
 
     /**
@@ -397,10 +432,11 @@ final class FaultsTest extends WorkerTestCase
     {
         $node = $this->scripted(ScriptedNode::DONE);
 
-        $this->thrown(PayloadException::class, function () use ($node, $payload): void {
+        $failure = $this->thrown(PayloadException::class, function () use ($node, $payload): void {
             $this->clientOf([$node->url])->publish('session.42', $payload);
         });
 
+        $this->assertStringNotContainsString('private', $failure->getMessage());
         $this->assertSame([], $node->requests());
     }
 }
