@@ -93,6 +93,16 @@ final class Secret
         throw new \LogicException('a client of the worker cannot be serialized: make a new one instead');
     }
 
+    /**
+     * Else whoever may choose what is unserialized would have the secret by its number.
+     *
+     * @param array<string, mixed> $data
+     */
+    public function __unserialize(array $data): void
+    {
+        throw new \LogicException('a client of the worker cannot be unserialized: make a new one instead');
+    }
+
     /** @return array<string, string> what var_dump() may show */
     public function __debugInfo(): array
     {

@@ -129,6 +129,18 @@ final class ConfigurationTest extends WorkerTestCase
         $this->assertStringNotContainsString(self::SECRET, $shown);
     }
 
+    public function testASecretCannotBeMadeOfWhatSomebodyElseWrote(): void
+    {
+        $client = new Client('http://127.0.0.1:1', self::SECRET);
+        $forged = 'O:20:"WavelogWorker\Secret":1:{s:28:"' . "\0WavelogWorker\Secret\0number" . '";i:1;}';
+
+        $this->thrown(LogicException::class, static function () use ($forged): void {
+            unserialize($forged);
+        });
+
+        $this->assertNotSame('', $client->token('session.42', 1, 60));
+    }
+
     public function testProxiesOfTheEnvironmentAreNotUsed(): void
     {
         $proxy = DeafNode::closed()->url;
