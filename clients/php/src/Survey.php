@@ -87,7 +87,8 @@ final class Survey
         $milliseconds = (int) round(curl_getinfo($handle, CURLINFO_TOTAL_TIME) * 1000);
         $shown = $url->shown();
         if ($failure === CURLE_OK) {
-            $answer = new Answer($url, (int) curl_getinfo($handle, CURLINFO_RESPONSE_CODE), $exchange->answer());
+            $status = (int) curl_getinfo($handle, CURLINFO_RESPONSE_CODE);
+            $answer = new Answer($url, $status, $this->secret->hiddenIn($exchange->answer()));
             try {
                 $status = $answer->status();
                 DeadNodes::forget($url);
