@@ -16,6 +16,8 @@ export const version = "0.4.0";
 const MIN_MS = 100;
 /** Nor is a worker that is there asked more often. */
 const MIN_HEARTBEAT_MS = 1_000;
+/** Eleven days: what is longer, as Infinity, no timer of a browser can wait for. */
+const MAX_MS = 1e9;
 
 /**
  * Subscribes to a topic and stays subscribed: authenticates, comes back for ever, and says when
@@ -103,9 +105,9 @@ export function complete(options: SomeOptions): SessionOptions {
   };
 }
 
-/** Milliseconds of an option: at least `least`, and `usual` if there is no number. */
+/** Milliseconds of an option: from `least` to `MAX_MS`, and `usual` if there is no number. */
 function bounded(ms: number | undefined, usual: number, least: number): number {
-  return typeof ms === "number" && ms === ms ? Math.max(ms, least) : usual;
+  return typeof ms === "number" && ms === ms ? Math.min(Math.max(ms, least), MAX_MS) : usual;
 }
 
 function nothing(): void {

@@ -249,7 +249,8 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     } else if (event === "offline") {
       if (state === "waiting" && needsNetwork) attempt();
     } else if (state === "waiting" || state === "offline") {
-      const soon = attemptAt + BETWEEN_ATTEMPTS_MS - Date.now();
+      // The time of day may have been set back meanwhile.
+      const soon = Math.min(attemptAt - Date.now(), 0) + BETWEEN_ATTEMPTS_MS;
       if (event === "online") wait(1 + Math.random() * BACK_ONLINE_MS);
       else if (soon <= 0) attempt();
       else if (Date.now() + soon < dueAt) wait(soon);
