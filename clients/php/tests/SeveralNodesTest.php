@@ -164,7 +164,7 @@ final class SeveralNodesTest extends WorkerTestCase
 
         $this->assertSame(['down', 'down'], array_column($nodes, 'state'));
         $this->assertStringContainsString('SSL', $nodes[0]->error);
-        $this->assertStringContainsString('resolve', $nodes[1]->error);
+        $this->assertStringContainsString('esolv', $nodes[1]->error);
     }
 
     public function testOtherNodesThanTheOwnCanBeAsked(): void
