@@ -100,7 +100,8 @@ final class Survey
             }
         }
         if (curl_getinfo($handle, CURLINFO_REQUEST_SIZE) < 1) {
-            $error = "$shown cannot be reached: is the worker running, and is this its internal_port?";
+            $reason = curl_error($handle) ?: 'not in time';
+            $error = "$shown cannot be reached ($reason): is the worker running, and is this its internal_port?";
             return new NodeStatus($shown, NodeStatus::DOWN, null, $error, $milliseconds);
         }
         if ($failure === null || $failure === CURLE_OPERATION_TIMEOUTED) {

@@ -193,4 +193,25 @@ final class ConfigurationTest extends WorkerTestCase
         $this->assertSame(['type' => 'push', 'payload' => 'child'], $browser->nextMessage());
         $this->assertSame(['type' => 'push', 'payload' => 'parent'], $browser->nextMessage());
     }
+
+    public function testAChildProcessLeavesTheConnectionOfItsParentAlone(): void
+    {
+        // The node serves the parent's connection until that ends; it has no time for another one.
+        $node = $this->scripted(ScriptedNode::DONE);
+        $client = $this->clientOf([$node->url], ['timeout' => 0.3]);
+        $client->register('session.42');
+
+        $child = pcntl_fork();
+        if ($child === 0) {
+            try {
+                $client->publish('session.42', 'child');
+            } finally {
+                posix_kill(getmypid(), SIGKILL);
+            }
+        }
+        pcntl_waitpid($child, $status);
+        $client->publish('session.42', 'parent');
+
+        $this->assertSame('{"topic":"session.42","payload":"parent"}', $node->requests()[1]['body']);
+    }
 }

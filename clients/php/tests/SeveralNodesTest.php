@@ -155,6 +155,18 @@ final class SeveralNodesTest extends WorkerTestCase
         $this->assertLessThan(500, $nodes[4]->milliseconds);
     }
 
+    public function testWhyANodeCannotBeReachedIsSaid(): void
+    {
+        $encrypted = str_replace('http:', 'https:', $this->worker()->internal);
+        $client = $this->clientWith($encrypted, 'http://no-such-host.invalid:9001');
+
+        $nodes = $client->statusAll();
+
+        $this->assertSame(['down', 'down'], array_column($nodes, 'state'));
+        $this->assertStringContainsString('SSL', $nodes[0]->error);
+        $this->assertStringContainsString('esolv', $nodes[1]->error);
+    }
+
     public function testOtherNodesThanTheOwnCanBeAsked(): void
     {
         $client = new Client(DeafNode::closed()->url, $this->worker()->secret);
