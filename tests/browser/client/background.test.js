@@ -85,7 +85,9 @@ describe("a page in the background", { concurrency: 3 }, () => {
     await worker.publish("a", 3);
     await client.next(({ payload }) => payload === 3);
     const got = client.all("push").map(({ payload }) => payload);
-    assert.deepEqual(got, enough.kind === "push" ? [1, 2, 3] : [3]);
+    // What came before the socket was ended may be there, too; nothing comes twice or out of order.
+    const possible = enough.kind === "push" ? ["1,2,3"] : ["3", "1,3", "1,2,3"];
+    assert.ok(possible.includes(String(got)), String(got));
   });
 
   test("that was frozen while its connection ended is live again soon after", async (stage) => {

@@ -336,8 +336,11 @@ export class Stage {
     }
   }
 
+  /** Ends everything, the last first; what cannot be ended does not keep the rest alive. */
   async end() {
-    for (const end of this.ends) await end();
+    const failures = [];
+    for (const end of this.ends) await Promise.resolve().then(end).catch((error) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   }
 }
 
