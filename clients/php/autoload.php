@@ -15,4 +15,4 @@ spl_autoload_register(static function (string $class): void {
     if (is_file($file)) {
         require $file;
     }
-});
+}, true, true); // Before those of the application: some take every class for their own, and complain.

@@ -49,7 +49,7 @@ final class InstallTest extends TestCase
         [$client, $quiet] = str_replace('http://127.0.0.1:9001', $this->worker->internal, $blocks[1]);
         $script = "<?php\ndeclare(strict_types=1);\nrequire '$autoload';\n\$userId = 1;\n$client\necho \$token, \"\\n\";";
         file_put_contents("$this->project/client.php", $script);
-        file_put_contents("$this->project/quiet.php", "<?php\nrequire '$autoload';\n$quiet");
+        file_put_contents("$this->project/quiet.php", "<?php\ndeclare(strict_types=1);\nrequire '$autoload';\n$quiet");
 
         $token = trim($this->command(PHP_BINARY, '-d', 'display_errors=1', 'client.php'));
         $browser = new Browser($this->worker->ws, 'session.42', $token);

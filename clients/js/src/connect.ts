@@ -101,6 +101,7 @@ export function complete(options: SomeOptions): SessionOptions {
     connectTimeoutMs: bounded(options.connectTimeoutMs, 10_000, MIN_MS),
     firstRetryMs: bounded(options.firstRetryMs, 1_000, MIN_MS),
     maxRetryMs: bounded(options.maxRetryMs, 30_000, MIN_MS),
+    lateMs: bounded(options.lateMs, 5_000, 0),
     heartbeatMs: heartbeatMs && Math.max(heartbeatMs, MIN_HEARTBEAT_MS),
   };
 }

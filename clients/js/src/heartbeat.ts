@@ -111,8 +111,8 @@ export function startHeartbeat(
     ask() {
       if (!offered) return;
       const askedMs = Math.abs(Date.now() - askedAt);
-      const leftMs = Math.max(STOPPED_MS, ANSWER_MS - askedMs);
-      if (asked) awaitAnswer(Math.min(HURRIED_ANSWER_MS, leftMs));
+      const leftMs = Math.min(HURRIED_ANSWER_MS, ANSWER_MS - askedMs);
+      if (asked) awaitAnswer(Math.max(STOPPED_MS, leftMs));
       else if (askedMs >= BETWEEN_QUESTIONS_MS) question(HURRIED_ANSWER_MS);
       else wait(BETWEEN_QUESTIONS_MS - askedMs, () => question(HURRIED_ANSWER_MS));
     },

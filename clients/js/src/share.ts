@@ -28,7 +28,7 @@
 
 import { socketAddress } from "./address.js";
 import { watchPage } from "./page.js";
-import { openSession } from "./session.js";
+import { isLate, openSession } from "./session.js";
 import { readClaims } from "./token.js";
 import type {
   Frame, Line, Loss, ResyncReason, SessionEvents, SessionOptions, State, StateDetail,
@@ -40,8 +40,6 @@ const SHARE_VERSION = 1;
 const ASK_LEADER_MS = 15_000;
 /** A leader that does not answer for so long is stopped. */
 const LEADER_ANSWER_MS = 3_000;
-/** A first connection that comes later than this is late, as in a session. */
-const LATE_TO_SHARE_MS = 5_000;
 /** The close code by which PHP withdraws a connection, and of a socket that just vanished. */
 const WITHDRAWN_FOR_ALL = 4403;
 const LEADER_VANISHED = 1006;
@@ -176,7 +174,7 @@ export function openShared(
   const own: SessionEvents = {
     live(again) {
       if (!page) return;
-      const late = failedBefore || Date.now() - startedAt > LATE_TO_SHARE_MS;
+      const late = failedBefore || isLate(startedAt, options);
       const before = wasLive;
       missesAlike = before && again;
       missed = missesAlike ? undefined : before ? "reconnected" : late ? "late" : undefined;

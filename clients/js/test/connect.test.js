@@ -891,6 +891,21 @@ test("a first connection that comes late is told, and one that comes soon is not
   assert.deepEqual(failed.said, ["connecting", "waiting", "connecting", "live", "resync late"]);
 });
 
+test("with lateMs 0 every first connection is late, and each later one is told once as ever", async (t) => {
+  const browser = fakeBrowser(t);
+  const { said, connection } = start(browser, { lateMs: 0 });
+  await browser.pass(0);
+  browser.socket.accept();
+  browser.socket.ends();
+  await browser.pass(1_000);
+  browser.socket.accept();
+
+  assert.deepEqual(said, [
+    "connecting", "live", "resync late", "waiting", "connecting", "live", "resync reconnected",
+  ]);
+  connection.close();
+});
+
 test("resyncSpreadMs spreads the signal, and a second gap meanwhile adds none", async (t) => {
   const browser = fakeBrowser(t);
   const { said } = await startLive(browser, { resyncSpreadMs: 10_000 });

@@ -41,9 +41,7 @@ final class Client
         string $secret,
         array $options = []
     ) {
-        // Traces show arguments as they are when something throws. PHP before 8.2 knows no better.
-        $kept = $secret;
-        $secret = 'hidden';
+        $kept = Secret::take($secret);
         $this->options = new Options($options);
         $this->secret = new Secret($kept);
         $this->transport = new Transport(Url::list($urls), $this->secret, $this->options);

@@ -66,7 +66,7 @@ final class Connection
         $this->lastUsed = Deadline::now();
 
         if ($failure === CURLE_OK) {
-            return new Answer($url, $status, $exchange->answer());
+            return new Answer($url, $status, $this->secret->hiddenIn($exchange->answer()));
         }
         $this->handle = null; // libcurl still wants the body again that it could not have.
         if (!$sent) {

@@ -4,6 +4,7 @@ declare(strict_types=1);
 namespace WavelogWorker;
 
 use JsonException;
+use Throwable;
 use WavelogWorker\Exception\PayloadException;
 
 /**
@@ -34,6 +35,9 @@ final class Json
             // own; its words are theirs, and may hold what is to be kept private.
             $reason = $e->getCode() > 0 ? $e->getMessage() : 'an object refused';
             throw new PayloadException("the message cannot be written as JSON ($reason)$hint", 0, $e);
+        } catch (Throwable $e) { // Of jsonSerialize() of an application's object.
+            $class = get_class($e);
+            throw new PayloadException("the message cannot be written as JSON (an object threw $class)", 0, $e);
         }
     }
 }

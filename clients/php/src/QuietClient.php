@@ -3,6 +3,8 @@ declare(strict_types=1);
 
 namespace WavelogWorker;
 
+use InvalidArgumentException;
+
 /**
  * A {@see Client} for pages that have to work without the worker: it never throws and never waits
  * longer than the client's `timeout`. What goes wrong is logged, and the answer is false, null,
@@ -15,10 +17,12 @@ final class QuietClient
     private ?Client $client = null;
     /** @var callable(string): void */
     private $log;
+    private bool $isLogging = false;
 
     /**
-     * @param string|string[]|null $urls as {@see Client::__construct()}; empty turns everything off
-     * @param string|null $secret as there; empty turns everything off
+     * @param string|string[]|null|false $urls as {@see Client::__construct()}; empty turns everything
+     *     off, and so does false, which getenv() gives for what is not set
+     * @param string|null|false $secret as there; empty or false turns everything off
      * @param array<string, mixed> $options as there
      * @param callable(string): mixed|null $log takes a line that says what went wrong: 'error_log'
      *     (which it is if null), a closure, or `[$logger, 'error']` of a PSR-3 logger
@@ -26,18 +30,22 @@ final class QuietClient
     public function __construct(
         $urls,
         #[\SensitiveParameter]
-        ?string $secret,
+        $secret,
         array $options = [],
         ?callable $log = null
     ) {
-        $kept = $secret;
-        $secret = 'hidden'; // In traces.
+        $kept = Secret::take($secret);
         $this->log = $log ?? 'error_log';
-        $given = array_filter((array) $urls, static fn ($url): bool => $url !== '' && $url !== null);
-        if ($given === [] || $kept === null || $kept === '') {
+        $given = array_filter((array) $urls, static fn ($url): bool => !in_array($url, ['', null, false], true));
+        if ($given === [] || in_array($kept, ['', null, false], true)) {
             return;
         }
         try {
+            if (!is_string($kept)) {
+                throw new InvalidArgumentException(
+                    'the secret of the worker is no text: give worker_secret of its config.yaml'
+                );
+            }
             $this->client = new Client($given, $kept, $options);
         } catch (\Throwable $e) {
             $this->tell($e);
@@ -163,10 +171,16 @@ final class QuietClient
 
     private function tell(\Throwable $e): void
     {
+        if ($this->isLogging) {
+            return; // The log publishes its lines with this object, which would go on for ever.
+        }
+        $this->isLogging = true;
         try {
             ($this->log)('wavelog_worker: ' . $e->getMessage());
         } catch (\Throwable $ignored) {
             // A log that fails is no reason for the page to fail.
+        } finally {
+            $this->isLogging = false;
         }
     }
 }

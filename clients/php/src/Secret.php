@@ -25,8 +25,7 @@ final class Secret
         #[\SensitiveParameter]
         string $text
     ) {
-        $kept = $text;
-        $text = 'hidden'; // In the trace of what is thrown below.
+        $kept = self::take($text);
         if (strlen($kept) < 32) {
             throw new InvalidArgumentException(
                 'the secret of the worker has less than 32 bytes: copy worker_secret from its config.yaml'
@@ -40,6 +39,25 @@ final class Secret
         }
         $this->number = ++self::$last;
         self::$texts[$this->number] = $kept;
+    }
+
+    /**
+     * What `$argument` is; after that it is 'hidden', and so it is in the trace of whatever its function
+     * throws, or the functions that this calls. PHP before 8.2 has no other way.
+     *
+     * By reference, because OPcache leaves out an assignment to a variable that nobody reads again.
+     *
+     * @param mixed $argument
+     *
+     * @return mixed
+     */
+    public static function take(
+        #[\SensitiveParameter]
+        &$argument
+    ) {
+        $kept = $argument;
+        $argument = 'hidden';
+        return $kept;
     }
 
     public function __destruct()
@@ -59,6 +77,12 @@ final class Secret
         return hash_hmac('sha256', $message, self::$texts[$this->number]);
     }
 
+    /** A text that comes from elsewhere, with stars in place of the secret. */
+    public function hiddenIn(string $text): string
+    {
+        return str_replace(self::$texts[$this->number], '***', $text);
+    }
+
     private function __clone()
     {
     }
@@ -67,6 +91,16 @@ final class Secret
     public function __serialize(): array
     {
         throw new \LogicException('a client of the worker cannot be serialized: make a new one instead');
+    }
+
+    /**
+     * Else whoever may choose what is unserialized would have the secret by its number.
+     *
+     * @param array<string, mixed> $data
+     */
+    public function __unserialize(array $data): void
+    {
+        throw new \LogicException('a client of the worker cannot be unserialized: make a new one instead');
     }
 
     /** @return array<string, string> what var_dump() may show */

@@ -87,7 +87,8 @@ final class Survey
         $milliseconds = (int) round(curl_getinfo($handle, CURLINFO_TOTAL_TIME) * 1000);
         $shown = $url->shown();
         if ($failure === CURLE_OK) {
-            $answer = new Answer($url, (int) curl_getinfo($handle, CURLINFO_RESPONSE_CODE), $exchange->answer());
+            $status = (int) curl_getinfo($handle, CURLINFO_RESPONSE_CODE);
+            $answer = new Answer($url, $status, $this->secret->hiddenIn($exchange->answer()));
             try {
                 $status = $answer->status();
                 DeadNodes::forget($url);
@@ -99,7 +100,8 @@ final class Survey
             }
         }
         if (curl_getinfo($handle, CURLINFO_REQUEST_SIZE) < 1) {
-            $error = "$shown cannot be reached: is the worker running, and is this its internal_port?";
+            $reason = curl_error($handle) ?: 'not in time';
+            $error = "$shown cannot be reached ($reason): is the worker running, and is this its internal_port?";
             return new NodeStatus($shown, NodeStatus::DOWN, null, $error, $milliseconds);
         }
         if ($failure === null || $failure === CURLE_OPERATION_TIMEOUTED) {

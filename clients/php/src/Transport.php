@@ -70,15 +70,17 @@ final class Transport
             }
             // Nodes that come after this one need some of the time as well.
             $toConnect = min($this->options->connectTimeout, $left / (count($candidates) - $place));
+            // What did not answer in the rest of an operation's time may be well, and only busy.
+            $deadFor = $left < $this->options->timeout / (2 * count($this->urls)) ? 0.0 : $this->options->deadFor;
             try {
                 $answer = $this->connection->call($url, $path, $body, $toConnect, $left);
                 DeadNodes::forget($url);
                 return $answer;
             } catch (UnreachableException $failure) {
-                DeadNodes::remember($url, $this->options->deadFor);
+                DeadNodes::remember($url, $deadFor);
                 $failures[] = $failure->getMessage();
             } catch (TimedOutException $failure) {
-                DeadNodes::remember($url, $this->options->deadFor);
+                DeadNodes::remember($url, $deadFor);
                 throw $failure;
             }
         }

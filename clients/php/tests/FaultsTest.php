@@ -11,6 +11,7 @@ use WavelogWorker\Exception\TimedOutException;
 use WavelogWorker\Exception\TopicNotRegisteredException;
 use WavelogWorker\Exception\UnexpectedAnswerException;
 use WavelogWorker\Exception\UnreachableException;
+use WavelogWorker\Exception\WorkerException;
 
 /** One node that is down, hangs, refuses, babbles, or is restarted. Bounds of time are generous. */
 final class FaultsTest extends WorkerTestCase
@@ -170,6 +171,31 @@ final class FaultsTest extends WorkerTestCase
         $this->assertCount(3, $node->requests());
     }
 
+    public function testANodeIsNotHeldForDeadBecauseOnlyTheRestOfTheTimeWasLeftToIt(): void
+    {
+        $node = $this->scripted(ScriptedNode::DONE, ScriptedNode::HANG);
+        $client = $this->clientOf([$node->url], ['timeout' => 0.4]);
+        $slow = new class () implements JsonSerializable {
+            public function jsonSerialize(): string
+            {
+                usleep(300000);
+                return 'this took most of the time';
+            }
+        };
+
+        $failure = $this->thrown(PublishManyException::class, static function () use ($client, $slow): void {
+            $client->publishMany([['a', 1], ['a', $slow]]);
+        });
+
+        $this->assertSame([1], array_keys($failure->failures()));
+        $this->thrown(TimedOutException::class, static function () use ($client): void {
+            $client->publish('a', 2); // It is tried again, with all of the time.
+        });
+        $this->thrown(UnreachableException::class, static function () use ($client): void {
+            $client->publish('a', 3);
+        });
+    }
+
     public function testAWrongSecretIsToldAsSuch(): void
     {
         $client = new Client($this->worker()->internal, str_repeat('wrong', 8));
@@ -243,6 +269,27 @@ final class FaultsTest extends WorkerTestCase
         $this->assertStringContainsString($words, $failure->getMessage());
         $this->assertStringNotContainsString('private', $failure->getMessage());
         $this->assertCount(1, $node->requests());
+    }
+
+    /** Servers for tests, and error pages of frameworks, send back what they were sent. */
+    public function testAServerThatSendsTheRequestBackDoesNotBringTheSecretIntoAMessage(): void
+    {
+        $secret = 'a-secret-that-is-long-enough-for-all-4x';
+        foreach ([200, 400, 503, 500] as $status) {
+            $answer = ScriptedNode::answer($status, "Your headers:\nx-worker-secret: $secret\n");
+            $client = $this->clientOf([$this->scripted($answer)->url]);
+
+            $failure = $this->thrown(WorkerException::class, static function () use ($client): void {
+                $client->publish('session.42', 1);
+            });
+
+            $node = $client->statusAll([$this->scripted($answer)->url])[0];
+
+            foreach ([$failure->getMessage(), $node->error] as $shown) {
+                $this->assertStringContainsString('Your headers', $shown);
+                $this->assertStringNotContainsString(substr($secret, 0, 8), $shown);
+            }
+        }
     }
 
     public static function noStatus(): array
@@ -360,7 +407,20 @@ final class FaultsTest extends WorkerTestCase
     {
         $loop = new stdClass();
         $loop->loop = $loop;
-        return ['INF' => [INF], 'NAN' => [NAN], 'a resource' => [STDERR], 'a loop' => [$loop]];
+        $refuses = new class () implements JsonSerializable {
+            #[\ReturnTypeWillChange]
+            public function jsonSerialize()
+            {
+                throw new DomainException('private');
+            }
+        };
+        return [
+            'INF' => [INF],
+            'NAN' => [NAN],
+            'a resource' => [STDERR],
+            'a loop' => [$loop],
+            'an object that refuses' => [$refuses],
+        ];
     }
 
     /**
@@ -372,10 +432,11 @@ final class FaultsTest extends WorkerTestCase
     {
         $node = $this->scripted(ScriptedNode::DONE);
 
-        $this->thrown(PayloadException::class, function () use ($node, $payload): void {
+        $failure = $this->thrown(PayloadException::class, function () use ($node, $payload): void {
             $this->clientOf([$node->url])->publish('session.42', $payload);
         });
 
+        $this->assertStringNotContainsString('private', $failure->getMessage());
         $this->assertSame([], $node->requests());
     }
 }

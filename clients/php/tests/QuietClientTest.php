@@ -9,8 +9,11 @@ final class QuietClientTest extends WorkerTestCase
     /** @var string[] */
     private $lines = [];
 
-    /** @param mixed $urls */
-    private function quiet($urls, ?string $secret, array $options = []): QuietClient
+    /**
+     * @param mixed $urls
+     * @param mixed $secret
+     */
+    private function quiet($urls, $secret, array $options = []): QuietClient
     {
         return new QuietClient($urls, $secret, $options, function (string $line): void {
             $this->lines[] = $line;
@@ -59,6 +62,9 @@ final class QuietClientTest extends WorkerTestCase
             'empty URLs' => [['', null], str_repeat('s', 32)],
             'null' => [null, null],
             'no secret' => ['http://127.0.0.1:9001', ''],
+            'variables that are not set, as getenv() has it' => [false, false],
+            'a URL that is not set' => [false, str_repeat('s', 32)],
+            'a secret that is not set' => ['http://127.0.0.1:9001', false],
         ];
     }
 
@@ -66,8 +72,9 @@ final class QuietClientTest extends WorkerTestCase
      * @dataProvider unconfigured
      *
      * @param mixed $urls
+     * @param mixed $secret
      */
-    public function testUnconfiguredItDoesNothingAndSaysNothing($urls, ?string $secret): void
+    public function testUnconfiguredItDoesNothingAndSaysNothing($urls, $secret): void
     {
         $quiet = $this->quiet($urls, $secret);
 
@@ -114,6 +121,16 @@ final class QuietClientTest extends WorkerTestCase
         $this->assertStringContainsString('write it like', $this->lines[0]);
     }
 
+    public function testASecretThatIsNoTextIsLoggedOnceAndTurnsItOff(): void
+    {
+        $quiet = $this->quiet('http://127.0.0.1:9001', ['worker_secret']);
+
+        $this->assertFalse($quiet->publish('session.42', 1));
+
+        $this->assertCount(1, $this->lines);
+        $this->assertStringContainsString('the secret of the worker is no text', $this->lines[0]);
+    }
+
     public function testWhatTheApplicationDoesWrongIsLoggedToo(): void
     {
         $quiet = $this->quiet($this->worker()->internal, $this->worker()->secret);
@@ -140,6 +157,21 @@ final class QuietClientTest extends WorkerTestCase
         });
 
         $this->assertFalse($quiet->publish('session.42', 1));
+    }
+
+    public function testALogThatPublishesItsLinesIsNotAskedForWhatFailsInThat(): void
+    {
+        $quiet = null;
+        $quiet = new QuietClient(DeafNode::closed()->url, str_repeat('s', 32), [], function (string $line) use (&$quiet): void {
+            $this->lines[] = $line;
+            $this->assertLessThan(3, count($this->lines));
+            $quiet->publish('log', $line);
+        });
+
+        $this->assertFalse($quiet->publish('session.42', 1));
+        $this->assertFalse($quiet->publish('session.42', 2));
+
+        $this->assertCount(2, $this->lines);
     }
 
     public function testTheMethodOfALoggerIsALogToo(): void

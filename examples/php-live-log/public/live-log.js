@@ -86,14 +86,12 @@ function connect() {
     getToken,
     share: true, // One socket for all tabs of this browser.
     onMessage: refetch,
-    onResync: refetch, // The connection was away: something may have been missed.
+    onResync: refetch, // Something may have been missed.
+    lateMs: 0, // Also at the start: what was saved after the page was made and before it was subscribed.
     resyncSpreadMs: 2000, // So that not all pages ask PHP in the same instant.
     onState(now) {
       state = now;
-      if (now === "live" && !wasLive) {
-        wasLive = true;
-        refetch(); // What was saved after the page was made and before it was subscribed.
-      }
+      if (now === "live") wasLive = true;
       show();
     },
   });

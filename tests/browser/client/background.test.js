@@ -31,7 +31,7 @@ describe("a page in the background", { concurrency: 3 }, () => {
     for (const n of [1, 2, 3]) await worker.publish("a", n);
     const last = await client.next(({ payload }) => payload === 3);
 
-    assert.ok(last.at - published < 1000, `after ${last.at - published} ms`);
+    assert.ok(last.at - published < 2000, `after ${last.at - published} ms`);
     assert.equal(await tab.visibility(), "hidden");
   });
 
@@ -45,7 +45,7 @@ describe("a page in the background", { concurrency: 3 }, () => {
     const shown = Date.now();
     const live = await client.next("live", 5000);
 
-    assert.ok(live.at - shown < 2500, `live ${live.at - shown} ms after it was shown`);
+    assert.ok(live.at - shown < 4000, `live ${live.at - shown} ms after it was shown`);
     await client.next("resync");
     await worker.publish("a", "after");
     await client.next("push");

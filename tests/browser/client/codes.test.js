@@ -78,7 +78,7 @@ describe("the page is closed with", { concurrency: 4 }, () => {
   });
 
   for (const [code, reason] of [[1001, "reconnected"], [4008, "told"], [4009, "told"], [4999, "reconnected"]]) {
-    test(`${code}: it comes back within a second and fetches: ${reason}`, async (stage) => {
+    test(`${code}: it comes back after a pause of a second at most, and fetches: ${reason}`, async (stage) => {
       const { server, client } = await scripted(stage);
 
       server.sockets[0].close(code);
@@ -87,7 +87,7 @@ describe("the page is closed with", { concurrency: 4 }, () => {
       const live = await client.next("live");
       assert.equal(lost.detail.code, code);
       assert.ok(lost.detail.retryInMs <= 1000, `pause of ${lost.detail.retryInMs} ms`);
-      assert.ok(live.at - lost.at < lost.detail.retryInMs + 1000, `live ${live.at - lost.at} ms later`);
+      assert.ok(live.at - lost.at >= lost.detail.retryInMs - 5, `live ${live.at - lost.at} ms later`);
       assert.equal((await client.next("resync")).reason, reason);
       assert.equal(client.all("resync").length, 1);
     });

@@ -54,7 +54,7 @@ describe("the network", { concurrency: 5 }, () => {
     const back = Date.now();
     const live = await client.next("live");
 
-    assert.ok(live.at - back < 1500, `live ${live.at - back} ms after the network`);
+    assert.ok(live.at - back < 3000, `live ${live.at - back} ms after the network`);
     assert.equal(proxy.connects.length, attempts + 1);
     assert.equal((await client.next("resync")).reason, "reconnected");
     await worker.publish("a", "after");
@@ -160,7 +160,7 @@ describe("the network", { concurrency: 5 }, () => {
 
     const attempt = client.all("connecting").filter(({ at }) => at < waits[0].at).at(-1);
     const took = waits[0].at - attempt.at;
-    assert.ok(took >= 650 && took < 1600, `an attempt took ${took} ms`);
+    assert.ok(took >= 650 && took < 2500, `an attempt took ${took} ms`);
     assert.equal((await client.next("resync")).reason, "reconnected");
   });
 

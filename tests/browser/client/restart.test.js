@@ -144,7 +144,7 @@ describe("the worker is restarted", { concurrency: 3 }, () => {
   });
 });
 
-const SLACK_MS = 700; // Two cores, shared with whatever else runs.
+const SLACK_MS = 1500; // Two cores, shared with whatever else runs.
 
 /** It was live as soon as the pause that it had announced was over, if not at once. */
 function assertInTime(client, live, back) {
@@ -154,6 +154,6 @@ function assertInTime(client, live, back) {
   }
   const last = pauses.at(-1);
   const due = Math.max(back, last.at + last.detail.retryInMs);
-  assert.ok(live.at - due < SLACK_MS + 500, `live ${live.at - due} ms late`);
+  assert.ok(live.at - due < SLACK_MS, `live ${live.at - due} ms late`);
   if (pauses.length <= 2) assert.ok(live.at - back < 3000 + SLACK_MS, `live ${live.at - back} ms after the worker`);
 }

@@ -87,6 +87,31 @@ final class DebugPageTest extends DropInTestCase
         $this->assertSame(403, $application->get('/worker_debug')['status']);
     }
 
+    /** @return array<string, array{string}> models of applications that mean something else by the name */
+    public static function otherModels(): array
+    {
+        return [
+            'more arguments' => ['function authorize($name, $password) { return true; }'],
+            'an argument of another type' => ['function authorize(array $roles) { return true; }'],
+            'private' => ['private function authorize($level) { return true; }'],
+            'no answer to such a level' => ['function authorize($level) { throw new DomainException("level"); }'],
+        ];
+    }
+
+    /** @dataProvider otherModels */
+    public function testAModelThatMeansSomethingElseLetsNobodyInAndTheLogSaysSo(string $method): void
+    {
+        $application = $this->application($this->configOf(['http://127.0.0.1:1']), ['user_type' => 99], 'development');
+        $application->write('models/User_model.php', "<?php class User_model extends CI_Model { $method }");
+
+        $answer = $application->get('/worker_debug');
+
+        $this->assertSame(403, $answer['status'], $answer['body']);
+        $this->assertStringContainsString('This page is for administrators.', $answer['body']);
+        $this->assertCount(1, $application->log());
+        $this->assertStringContainsString('may_see() in controllers/Worker_debug.php', $application->log()[0]);
+    }
+
     public function testWithoutAUserModelItIsForDevelopmentAlone(): void
     {
         $config = $this->configOf([DeafNode::closed()->url]);

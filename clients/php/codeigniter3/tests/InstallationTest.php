@@ -142,6 +142,23 @@ final class InstallationTest extends DropInTestCase
         $this->assertSame([], $application->log());
     }
 
+    /** Many applications have one for the classes they extend in core/, and it takes every class for its own. */
+    public function testAnAutoloaderThatTakesEveryClassForItsOwnIsNotAsked(): void
+    {
+        $application = $this->application($this->config($this->worker()));
+
+        $asked = $application->run('
+            spl_autoload_register(function ($class) use (&$asked) { $asked[] = $class; });
+            $CI->load->library("worker_publisher");
+            $CI->worker_publisher->publish("session.1", 1);
+            $CI->worker_publisher->status();
+            return $asked;
+        ');
+
+        $this->assertNull($asked);
+        $this->assertSame([], $application->log());
+    }
+
     public function testALibraryThatWasCopiedInPartIsNamed(): void
     {
         foreach (['QuietClient.php', 'Client.php', 'Options.php', 'Secret.php', 'Transport.php', 'Url.php'] as $file) {

@@ -33,6 +33,22 @@ final class ReadmeTest extends DropInTestCase
         $this->assertSame([], $application->log());
     }
 
+    public function testThePageOfTheExampleGetsAFreshTokenEvenFromAWorkerThatForgotTheTopic(): void
+    {
+        $worker = $this->worker();
+        $application = $this->application($this->config($worker));
+        $this->install($application);
+        $page = $application->get('/contest');
+        $this->assertStringContainsString("fetch('/contest/token')", $page['body']);
+        $worker->end();
+        $worker->start();
+
+        $answer = $application->get('/contest/token');
+
+        $this->assertSame(200, $answer['status']);
+        $this->subscribe($worker, 'session.42', $answer['body']);
+    }
+
     public function testWithoutAWorkerThePageIsAsItWas(): void
     {
         $application = $this->application(null);

@@ -209,6 +209,16 @@ final class SettingsTest extends TestCase
         $this->assertSame('http://host/a@b', Worker_settings::without_credentials('http://host/a@b'));
     }
 
+    public function testAPasswordThatMakesAnAddressUnusableIsNotShownEither(): void
+    {
+        foreach (['http://u:hid/den@host:1', 'http://u:hid#den@host:1', 'u:hidden@host:1', 'http:/u:hid@den@host:1'] as $url) {
+            $settings = self::settings(['worker_urls' => [$url]]);
+
+            $this->assertStringContainsString('host:1"', $settings->problems[0]);
+            $this->assertDoesNotMatchRegularExpression('/hid|den@/', $settings->problems[0]);
+        }
+    }
+
     public function testTheSecretIsNotDumped(): void
     {
         $dump = print_r(self::settings([]), true);

@@ -1,8 +1,11 @@
 <?php
-/** Prints clients and their exceptions in every way that PHP has; the secret is in SECRET. */
+/**
+ * Prints clients and their exceptions in every way that PHP has: `php show-everything.php LIBRARY`,
+ * the folder of the library; the secret is in SECRET.
+ */
 declare(strict_types=1);
 
-require __DIR__ . '/../../autoload.php';
+require "$argv[1]/autoload.php";
 
 use WavelogWorker\Client;
 use WavelogWorker\QuietClient;
@@ -41,5 +44,12 @@ show(static function () use ($url): void {
 });
 show(static function () use ($client): void {
     $client->token('a', 1, 0);
+});
+show(static function () use ($url): void {
+    new QuietClient($url, getenv('SECRET'), ['timeuot' => 1], static function (): void {
+        debug_print_backtrace();
+        throw new LogicException('what a debugger in the log sees');
+    });
+    throw new LogicException('the log was called');
 });
 echo 'everything was shown';

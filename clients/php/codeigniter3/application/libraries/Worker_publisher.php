@@ -314,7 +314,7 @@ class Worker_publisher
                 return null;
             }
             $autoload = APPPATH . self::AUTOLOAD;
-            if ( ! class_exists(\WavelogWorker\QuietClient::class) && is_file($autoload)) {
+            if ( ! class_exists(\WavelogWorker\QuietClient::class, false) && is_file($autoload)) {
                 require_once $autoload;
             }
             if ( ! class_exists(\WavelogWorker\QuietClient::class)) {

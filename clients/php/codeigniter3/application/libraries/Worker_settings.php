@@ -233,7 +233,9 @@ final class Worker_settings
         if ( ! is_scalar($value)) {
             return 'a value of type ' . gettype($value);
         }
-        $text = self::without_credentials(is_string($value) ? $value : var_export($value, true));
+        $text = is_string($value) ? $value : var_export($value, true);
+        // All before the last @: a password with a slash in it is why some addresses are none.
+        $text = (string) preg_replace('#^([a-z]*:?/*).*@#is', '$1', $text);
         $text = (string) preg_replace('/[^\x20-\x7e]/', '?', $text);
         return '"' . (strlen($text) > 60 ? substr($text, 0, 60) . '...' : $text) . '"';
     }

@@ -162,6 +162,12 @@ class CI_Output
 {
     private string $output = '';
 
+    public function set_output($output): self
+    {
+        $this->output = $output;
+        return $this;
+    }
+
     public function append_output($output): self
     {
         $this->output .= $output;
