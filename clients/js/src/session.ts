@@ -204,7 +204,8 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
   function lose(code: number, reason: string, error?: string): void {
     const live = state === "live";
     const mine = newTurn();
-    if (live && Date.now() - liveAt >= STEADY_MS) failures = refusals = 0;
+    const steady = live && Math.abs(Date.now() - liveAt) >= STEADY_MS;
+    if (steady) failures = refusals = 0;
     if (code === TOO_SLOW || code === RESYNC) told = true;
     state = "waiting";
     events.lost(error ? { live, code, reason, error } : { live, code, reason });
@@ -215,7 +216,7 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
       options.firstRetryMs,
       options.maxRetryMs,
     );
-    if (!live || Date.now() - liveAt < STEADY_MS) failures += 1;
+    if (!steady) failures += 1;
     const askAt = wasLive ? ASK_AGAIN_AT_AFTER_LIVE : ASK_AGAIN_AT;
     if (reason !== "token" && unopened % ASK_AGAIN_EVERY === askAt) askAgain = true;
     if (REFUSALS.includes(code)) {

@@ -259,6 +259,17 @@ test("after ten seconds of being live the pauses begin anew", async (t) => {
   assert.deepEqual(details.at(-1), { failures: 0, retryInMs: 500, code: 1001, reason: "closed" });
 });
 
+test("a clock that is set back does not make a good connection a bad one", async (t) => {
+  const browser = fakeBrowser(t);
+  const { details } = await startLive(browser);
+  await browser.pass(20_000);
+
+  browser.setClock(-3_600_000);
+  browser.socket.ends();
+
+  assert.equal(details.at(-1).failures, 0);
+});
+
 test("an overloaded worker (1013) gets a longer pause", async (t) => {
   const browser = fakeBrowser(t);
   const { details } = await startLive(browser);
