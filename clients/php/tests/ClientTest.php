@@ -127,19 +127,22 @@ final class ClientTest extends WorkerTestCase
         $client->register('changed', false);
         $client->register('changed', true);
         $other = $this->client();
-        foreach (['open', 'changed', 'never'] as $topic) {
+        $client->register('gone', false);
+        $client->unregister('gone');
+        foreach (['open', 'changed', 'never', 'gone'] as $topic) {
             $other->unregister($topic);
             $client->publish($topic, 1);
         }
 
         $answers = [];
-        foreach (['open', 'changed', 'never'] as $topic) {
+        foreach (['open', 'changed', 'never', 'gone'] as $topic) {
             $answers[$topic] = (new Browser($this->worker()->ws, $topic, ''))->nextMessage();
         }
 
         $this->assertSame('auth_ok', $answers['open']['type']);
         $this->assertSame('auth_required', $answers['changed']['code']);
         $this->assertSame('auth_required', $answers['never']['code']);
+        $this->assertSame('auth_required', $answers['gone']['code']);
     }
 
     public function testManyArePublishedInOrderOverOneConnection(): void
