@@ -18,6 +18,10 @@ help: ## This list
 run: ## Build and run the demo: a worker on loopback with a page that shows it work
 	@cargo run --profile quick -- demo
 
+.PHONY: example
+example: ## Run the example: a PHP page with live updates, and a worker for it
+	@env -u WAVELOG_WORKER_BIN examples/php-live-log/start
+
 .PHONY: check
 check: format lint unit docs tidy ## The quick half of the tests; passes before every commit
 

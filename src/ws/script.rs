@@ -152,6 +152,9 @@ fn takes_gzip<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn asked(query: &str, accept_encoding: &str, if_none_match: &str) -> Asked {
@@ -193,6 +196,20 @@ mod tests {
         assert_eq!(cache(&format!("v={VERSION}")), Cache::ForEver);
         for query in ["v=", "v", "v=0.0.0", &format!("v={VERSION}0"), &format!("v=1&v={VERSION}")] {
             assert_eq!(cache(query), Cache::No, "{query}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_headers_and_any_query_are_read_without_a_panic(
+            query in ".{0,60}",
+            accept in vec(vec(any::<u8>(), 0..40), 0..4),
+            tags in vec(vec(any::<u8>(), 0..40), 0..4),
+        ) {
+            let asked =
+                Asked::read(&query, accept.iter().map(Vec::as_slice), tags.iter().map(Vec::as_slice));
+            let head = asked.answer(true, true).head;
+            prop_assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n") || asked.has_it);
         }
     }
 

@@ -90,14 +90,11 @@ export function startBrowser(...more) {
 }
 
 /**
- * Opens the demo's page and waits until it is live.
- *
- * `page.complaints` is what went wrong in it since: errors on the console, exceptions, and
- * violations of the Content-Security-Policy. `page.requested` is every URL it asked for.
+ * Listens to a page that is not open yet: `page.complaints` is what goes wrong in it, errors on
+ * the console, exceptions, and violations of the Content-Security-Policy; `page.requested` is
+ * every URL it asks for.
  */
-export async function openDemo(browser, demo, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  const page = await context.newPage();
+export async function listenTo(page) {
   page.complaints = [];
   page.requested = [];
   page.on("console", (message) => message.type() === "error" && page.complaints.push(message.text()));
@@ -110,6 +107,13 @@ export async function openDemo(browser, demo, options = {}) {
       globalThis.reportViolation(`policy: ${violation.effectiveDirective} ${violation.blockedURI}`);
     });
   });
+}
+
+/** Opens the demo's page and waits until it is live; see `listenTo` for what it had to say. */
+export async function openDemo(browser, demo, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  await listenTo(page);
   page.answer = await page.goto(demo.address);
   await reads(page, "state", /^live$/);
   return page;

@@ -278,4 +278,8 @@ fn the_image_is_built_with_the_toolchain_and_from_the_files_that_the_project_nam
     for name in ignored.lines().filter_map(|line| line.strip_prefix('!')) {
         assert!(shipped("..").join(name).exists(), "{name}");
     }
+    // Of which cargo knows nothing: it would only find them missing in the middle of the build.
+    for needed in ["!src", "!build", "!clients/js/src", "!config.sample.yaml"] {
+        assert!(ignored.lines().any(|line| line == needed), "{needed}");
+    }
 }

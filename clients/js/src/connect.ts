@@ -16,6 +16,8 @@ export const version = "0.4.0";
 const MIN_MS = 100;
 /** Nor is a worker that is there asked more often. */
 const MIN_HEARTBEAT_MS = 1_000;
+/** Eleven days: what is longer, as Infinity, no timer of a browser can wait for. */
+const MAX_MS = 1e9;
 
 /**
  * Subscribes to a topic and stays subscribed: authenticates, comes back for ever, and says when
@@ -99,13 +101,14 @@ export function complete(options: SomeOptions): SessionOptions {
     connectTimeoutMs: bounded(options.connectTimeoutMs, 10_000, MIN_MS),
     firstRetryMs: bounded(options.firstRetryMs, 1_000, MIN_MS),
     maxRetryMs: bounded(options.maxRetryMs, 30_000, MIN_MS),
+    lateMs: bounded(options.lateMs, 5_000, 0),
     heartbeatMs: heartbeatMs && Math.max(heartbeatMs, MIN_HEARTBEAT_MS),
   };
 }
 
-/** Milliseconds of an option: at least `least`, and `usual` if there is no number. */
+/** Milliseconds of an option: from `least` to `MAX_MS`, and `usual` if there is no number. */
 function bounded(ms: number | undefined, usual: number, least: number): number {
-  return typeof ms === "number" && ms === ms ? Math.max(ms, least) : usual;
+  return typeof ms === "number" && ms === ms ? Math.min(Math.max(ms, least), MAX_MS) : usual;
 }
 
 function nothing(): void {

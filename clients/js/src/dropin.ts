@@ -96,7 +96,9 @@ export function makeDropin(worker: { url?: string | null }, page: object): Dropi
   function subscribe(options: SubscribeOptions): Subscription {
     // With `getToken` a token that expires is none of the user's business.
     if (!options.getToken) watchTokenExpiry(options.token);
-    return startSubscription(String(worker.url), options);
+    const url = String(worker.url || "");
+    // Unlike `connect`, the original puts /ws behind whatever is there, a /ws as well.
+    return startSubscription(url ? `${url.replace(/\/$/, "")}/ws` : "", options);
   }
 
   return { isAvailable: () => !!worker.url, watchTokenExpiry, subscribe };

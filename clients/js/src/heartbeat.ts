@@ -2,6 +2,9 @@
 // that forgot the connection and a network that changed all leave a socket that looks open for
 // many minutes. A page cannot see WebSocket's own pings, so it asks with frames of its own
 // ("Version 2" in docs/protocol.md). It knows when to ask; the session knows the socket.
+//
+// The time of day may be set while it watches, by an hour or a year: so no timer is ever longer
+// than it would be had nothing come before.
 
 /** An answer may take so long. */
 const ANSWER_MS = 10_000;
@@ -9,8 +12,9 @@ const ANSWER_MS = 10_000;
 const HURRIED_ANSWER_MS = 5_000;
 /** The worker does not answer two questions within 250 ms; this is well above it. */
 const BETWEEN_QUESTIONS_MS = 1_000;
-/** The worker gives up a browser that was not heard for so long, as one that is asleep. */
-const GIVEN_UP_MS = 60_000;
+/** The worker gives up a browser that was not heard for 60 s, as one that is asleep. Timers of
+ * hidden pages may be a minute late without that. */
+const GIVEN_UP_MS = 65_000;
 /** A timer that is later than this says that the page was stopped, frames included. */
 const STOPPED_MS = 1_000;
 
@@ -56,9 +60,9 @@ export function startHeartbeat(
       const silentMs = intervalMs * (0.9 + 0.2 * Math.random());
       const silentSince = offered ? heardAt : Date.now();
       const dueAt = Math.max(silentSince + silentMs, askedAt + BETWEEN_QUESTIONS_MS);
-      wait(dueAt - Date.now(), (lateMs) => {
+      wait(Math.min(dueAt - Date.now(), Math.max(silentMs, BETWEEN_QUESTIONS_MS)), (lateMs) => {
         if (!offered && lateMs > GIVEN_UP_MS) end("asleep");
-        else if (!offered || Date.now() - heardAt < intervalMs * 0.9) rest();
+        else if (!offered || Math.abs(Date.now() - heardAt) < intervalMs * 0.9) rest();
         else question(lateMs > STOPPED_MS ? HURRIED_ANSWER_MS : ANSWER_MS);
       });
     }
@@ -106,8 +110,9 @@ export function startHeartbeat(
     },
     ask() {
       if (!offered) return;
-      const askedMs = Date.now() - askedAt;
-      if (asked) awaitAnswer(Math.min(HURRIED_ANSWER_MS, ANSWER_MS - askedMs));
+      const askedMs = Math.abs(Date.now() - askedAt);
+      const leftMs = Math.min(HURRIED_ANSWER_MS, ANSWER_MS - askedMs);
+      if (asked) awaitAnswer(Math.max(STOPPED_MS, leftMs));
       else if (askedMs >= BETWEEN_QUESTIONS_MS) question(HURRIED_ANSWER_MS);
       else wait(BETWEEN_QUESTIONS_MS - askedMs, () => question(HURRIED_ANSWER_MS));
     },

@@ -54,5 +54,8 @@ function onPageEvent(event: Event): void {
   const network = type === "online" || type === "offline";
   if (type === "visibilitychange" && document.visibilityState !== "visible") return;
   if (type === "pageshow" && !(event as PageTransitionEvent).persisted) return;
-  Array.from(watchers).forEach((watcher) => watcher(network ? (type as PageEvent) : "visible"));
+  Array.from(watchers).forEach((watcher) => {
+    // One that is told may end another.
+    if (watchers.has(watcher)) watcher(network ? (type as PageEvent) : "visible");
+  });
 }

@@ -13,8 +13,6 @@ import type { Frame, Line, SessionEvents, SessionOptions, State } from "./types.
 
 /** A connection that lasted so long was a good one: the pauses begin anew after it. */
 const STEADY_MS = 10_000;
-/** A first connection later than this finds the page with old data. */
-const LATE_MS = 5_000;
 /** PHP has so long to mint a token. */
 const TOKEN_MS = 15_000;
 /** A token that expires within this is not worth sending. */
@@ -185,7 +183,7 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
 
   function goLive(opened: WebSocket, offersHeartbeat: boolean, early: Frame[]): void {
     const again = wasLive;
-    const late = failures > 0 || Date.now() - startedAt > LATE_MS;
+    const late = failures > 0 || isLate(startedAt, options);
     const resync = !again ? late && "late" : told ? "told" : "reconnected";
     clearTimeout(timer);
     state = "live";
@@ -249,7 +247,8 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     } else if (event === "offline") {
       if (state === "waiting" && needsNetwork) attempt();
     } else if (state === "waiting" || state === "offline") {
-      const soon = attemptAt + BETWEEN_ATTEMPTS_MS - Date.now();
+      // The time of day may have been set back meanwhile.
+      const soon = Math.min(attemptAt - Date.now(), 0) + BETWEEN_ATTEMPTS_MS;
       if (event === "online") wait(1 + Math.random() * BACK_ONLINE_MS);
       else if (soon <= 0) attempt();
       else if (Date.now() + soon < dueAt) wait(soon);
@@ -282,6 +281,11 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
       state = "closed";
     },
   };
+}
+
+/** Whether a first connection comes so late that the page's data is old. */
+export function isLate(startedAt: number, { lateMs }: SessionOptions): boolean {
+  return !lateMs || Date.now() - startedAt > lateMs;
 }
 
 /** Whether the code of an `error` frame says that the token is not good. */

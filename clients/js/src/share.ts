@@ -28,7 +28,7 @@
 
 import { socketAddress } from "./address.js";
 import { watchPage } from "./page.js";
-import { openSession } from "./session.js";
+import { isLate, openSession } from "./session.js";
 import { readClaims } from "./token.js";
 import type {
   Frame, Line, Loss, ResyncReason, SessionEvents, SessionOptions, State, StateDetail,
@@ -40,8 +40,6 @@ const SHARE_VERSION = 1;
 const ASK_LEADER_MS = 15_000;
 /** A leader that does not answer for so long is stopped. */
 const LEADER_ANSWER_MS = 3_000;
-/** A first connection that comes later than this is late, as in a session. */
-const LATE_TO_SHARE_MS = 5_000;
 /** The close code by which PHP withdraws a connection, and of a socket that just vanished. */
 const WITHDRAWN_FOR_ALL = 4403;
 const LEADER_VANISHED = 1006;
@@ -88,7 +86,8 @@ function userOf(token: string | undefined): string {
  * Joins the group of the tabs with the same address, topic and `name`; else as `openSession`.
  *
  * It is `openSession` where the browser has no Web Locks (old ones, and pages that came over
- * plain http from anywhere but this machine) or no BroadcastChannel.
+ * plain http from anywhere but this machine) or no BroadcastChannel (old ones, and some for pages
+ * that may not have cookies).
  *
  * @throws TypeError if `url` is no address.
  */
@@ -98,10 +97,9 @@ export function openShared(
   name: string,
   events: SessionEvents,
 ): Line {
-  const able = typeof BroadcastChannel !== "undefined" && typeof document !== "undefined";
-  if (!able || !navigator.locks) return openSession(url, options, events);
   const group = [socketAddress(url), options.topic, name];
   const key = JSON.stringify(["wavelog-worker", SHARE_VERSION, ...group]);
+  if (!canShare(key)) return openSession(url, options, events);
   const startedAt = Date.now();
 
   /** Who is told; nobody after `close`. */
@@ -176,7 +174,7 @@ export function openShared(
   const own: SessionEvents = {
     live(again) {
       if (!page) return;
-      const late = failedBefore || Date.now() - startedAt > LATE_TO_SHARE_MS;
+      const late = failedBefore || isLate(startedAt, options);
       const before = wasLive;
       missesAlike = before && again;
       missed = missesAlike ? undefined : before ? "reconnected" : late ? "late" : undefined;
@@ -262,6 +260,7 @@ export function openShared(
       // Another tab took the lock, because this one was stopped for a while.
       resign();
       gone();
+      if (!channel) return;
       standInLine();
       ask();
     });
@@ -276,9 +275,9 @@ export function openShared(
   function lead(): void {
     const from = Math.random();
     pending = undefined;
-    clearTimeout(timer);
     gone();
-    if (!channel) return;
+    clearTimeout(timer);
+    if (!channel) return; // The page closed this line meanwhile.
     leader = from;
     session = openSession(url, options, {
       live(again) {
@@ -308,13 +307,14 @@ export function openShared(
     post("lead", from);
   }
 
-  /** Ends being the leader, if this tab is. */
+  /** Ends being the leader, if this tab is or was about to be. */
   function resign(): void {
-    if (!session) return;
-    session.close();
-    session = undefined;
-    post("over", leader as number);
-    leader = undefined;
+    if (session) {
+      session.close();
+      session = undefined;
+      post("over", leader as number);
+      leader = undefined;
+    }
     if (release) release();
     release = undefined;
   }
@@ -338,7 +338,7 @@ export function openShared(
     if (event !== "visible") return;
     if (!channel) {
       gone();
-      join();
+      if (page) join();
     } else if (!session) {
       ask(true);
     }
@@ -377,4 +377,14 @@ export function openShared(
       document.removeEventListener("freeze", leave);
     },
   };
+}
+
+/** Whether this page can have a part in the group `key`. */
+function canShare(key: string): boolean {
+  try {
+    new BroadcastChannel(key).close();
+    return !!navigator.locks && !!document;
+  } catch (error) {
+    return false; // Not known here, or forbidden.
+  }
 }

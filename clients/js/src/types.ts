@@ -61,6 +61,12 @@ export interface ConnectOptions<Payload = unknown> {
   onState?: (state: State, detail: StateDetail) => void;
   /** The page may have missed something: fetch the data again. After each gap, once. */
   onResync?: (reason: ResyncReason) => void;
+  /**
+   * A first connection that takes longer than this, in milliseconds from `connect`, leaves a gap
+   * (`late`). Default 5,000. With 0 every first one does: for pages that must not miss what is
+   * published between PHP's query and the subscription, at the price of a second fetch.
+   */
+  lateMs?: number;
   /** Spreads `onResync` at random over so many milliseconds. Default 0: at once. */
   resyncSpreadMs?: number;
   /**
@@ -130,6 +136,7 @@ export interface SessionOptions {
   readonly firstRetryMs: number;
   readonly maxRetryMs: number;
   readonly heartbeatMs: number;
+  readonly lateMs: number;
 }
 
 /** What `connect` stands on: a socket of this tab (`session.ts`), or a part in the browser's one

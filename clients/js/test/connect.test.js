@@ -285,6 +285,34 @@ test("an attempt has so many milliseconds, whether its socket opens or not", asy
   assert.deepEqual(details[3], { failures: 2, retryInMs: 1000, reason: "timeout", code: 1006 });
 });
 
+test("times longer than any timer of a browser are long, and not none", async (t) => {
+  const browser = fakeBrowser(t);
+  browser.random = 1;
+  const times = { connectTimeoutMs: Infinity, firstRetryMs: 1e12, maxRetryMs: Infinity };
+  const { connection } = start(browser, { ...times, heartbeatMs: 0 });
+
+  await browser.pass(86_400_000);
+  assert.equal(browser.sockets.length, 1);
+  browser.socket.ends();
+  await browser.pass(86_400_000);
+  assert.equal(browser.sockets.length, 1);
+  connection.retry();
+  browser.socket.accept();
+
+  assert.equal(connection.state, "live");
+});
+
+test("a heartbeat of Infinity is none", async (t) => {
+  const browser = fakeBrowser(t);
+  const { connection } = await startLive(browser, { heartbeatMs: Infinity });
+  const timers = t.mock.method(globalThis, "setTimeout").mock;
+
+  await browser.pass(86_400_000);
+
+  assert.equal(connection.state, "live");
+  assert.equal(timers.callCount(), 0);
+});
+
 test("a browser that forbids the socket is told on the console, once", async (t) => {
   const browser = fakeBrowser(t);
   FakeSocket.forbidden = new Error("mixed content");
@@ -534,6 +562,22 @@ test("somebody who looks does not put off what comes sooner", async (t) => {
 });
 
 // Tokens.
+
+test("a clock that is set back does not make somebody who looks wait", async (t) => {
+  const browser = fakeBrowser(t);
+  browser.random = 1;
+  const { connection } = start(browser, { firstRetryMs: 20_000 });
+  await browser.pass(0);
+  browser.socket.ends();
+  await browser.pass(5_000);
+
+  browser.setClock(-3_600_000);
+  browser.show();
+  await browser.pass(1_000);
+
+  assert.equal(browser.sockets.length, 2);
+  assert.equal(connection.state, "connecting");
+});
 
 test("getToken is asked when there is no token", async (t) => {
   const browser = fakeBrowser(t);
@@ -834,6 +878,21 @@ test("a first connection that comes late is told, and one that comes soon is not
   assert.deepEqual(soon.said, ["connecting", "live"]);
   assert.deepEqual(slow.said, ["connecting", "live", "resync late"]);
   assert.deepEqual(failed.said, ["connecting", "waiting", "connecting", "live", "resync late"]);
+});
+
+test("with lateMs 0 every first connection is late, and each later one is told once as ever", async (t) => {
+  const browser = fakeBrowser(t);
+  const { said, connection } = start(browser, { lateMs: 0 });
+  await browser.pass(0);
+  browser.socket.accept();
+  browser.socket.ends();
+  await browser.pass(1_000);
+  browser.socket.accept();
+
+  assert.deepEqual(said, [
+    "connecting", "live", "resync late", "waiting", "connecting", "live", "resync reconnected",
+  ]);
+  connection.close();
 });
 
 test("resyncSpreadMs spreads the signal, and a second gap meanwhile adds none", async (t) => {

@@ -282,6 +282,23 @@ test("without a good address it fails like a worker that is away, and the consol
   assert.equal(makeDropin({ url: "wss://worker.example" }, {}).isAvailable(), true);
 });
 
+test("the address is the one that the original makes: /ws behind it, whatever it is", async (t) => {
+  const browser = fakeBrowser(t);
+  const addresses = {
+    "wss://worker.example": "wss://worker.example/ws",
+    "wss://worker.example/": "wss://worker.example/ws",
+    "wss://worker.example/live": "wss://worker.example/live/ws",
+    "wss://worker.example/ws": "wss://worker.example/ws/ws",
+    "wss://worker.example/ws/": "wss://worker.example/ws/ws",
+  };
+
+  for (const [url, address] of Object.entries(addresses)) {
+    subscribe(browser, { url });
+    await browser.pass(0);
+    assert.equal(browser.socket.url, `${address}?topic=t`, url);
+  }
+});
+
 test("the address is looked up when it is needed: PHP may set it later", async (t) => {
   const browser = fakeBrowser(t);
   const worker = {};

@@ -191,6 +191,8 @@ export function fakeBrowser(t) {
       return this.socket;
     },
     sleep: (ms) => clock.sleep(ms),
+    /** Somebody sets the clock, by so many milliseconds: to a timer the same as a sleep. */
+    setClock: (ms) => clock.sleep(ms),
     goOffline() {
       navigator.onLine = false;
       page.dispatch("offline");

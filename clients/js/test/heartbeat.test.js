@@ -223,3 +223,74 @@ test("a dead socket is noticed, though each timer of a hidden page is late", asy
 
   assert.equal(connection.state, "connecting");
 });
+
+test("a clock that is set back, as on a small machine that boots, puts off no question", async (t) => {
+  const browser = fakeBrowser(t);
+  const { socket, details, pings } = await startLive(browser);
+  await browser.pass(10_000);
+  socket.says({ type: "push", payload: 1 });
+
+  browser.setClock(-3_600_000);
+  await browser.pass(35_000);
+
+  assert.equal(pings(), 1);
+  assert.equal(details.at(-2)?.reason, "silent");
+});
+
+test("nor does it put off a question of doubt", async (t) => {
+  const browser = fakeBrowser(t);
+  const { socket, pings } = await startLive(browser);
+  socket.answers = true;
+  await browser.pass(30_000);
+  assert.equal(pings(), 1);
+
+  browser.setClock(-3_600_000);
+  browser.show();
+  await browser.pass(1_000);
+
+  assert.equal(pings(), 2);
+});
+
+test("a clock that is set forward costs a question, and not the socket", async (t) => {
+  const browser = fakeBrowser(t);
+  const { connection, socket } = await startLive(browser);
+  socket.answers = true;
+
+  browser.setClock(3_600_000);
+  await browser.pass(120_000);
+  browser.setClock(3_600_000);
+  browser.show();
+  await browser.pass(120_000);
+
+  assert.equal(connection.state, "live");
+  assert.equal(browser.sockets.length, 1);
+});
+
+test("an answer that is waited for has a second more when a stopped page is looked at", async (t) => {
+  const browser = fakeBrowser(t);
+  const { connection, socket, pings } = await startLive(browser);
+  await browser.pass(30_000);
+  assert.equal(pings(), 1);
+
+  browser.sleep(10_300);
+  browser.show();
+  await browser.pass(900);
+  socket.says({ type: "pong" });
+  await browser.pass(5_000);
+
+  assert.equal(connection.state, "live");
+  assert.equal(browser.sockets.length, 1);
+});
+
+test("timers of a hidden page, up to a minute late, do not cost a worker that is not asked its socket", async (t) => {
+  const browser = fakeBrowser(t);
+  const { connection } = await startLive(browser, { answer: { type: "auth_ok" } });
+
+  for (let minute = 0; minute < 10; minute += 1) {
+    browser.sleep(60_500);
+    await browser.pass(35_000);
+  }
+
+  assert.equal(connection.state, "live");
+  assert.equal(browser.sockets.length, 1);
+});

@@ -249,6 +249,115 @@ for (const word of ["connecting", "live false", "live", "push 1", "lost true 100
   });
 }
 
+/** Nothing is left of lines that were closed: no timers, listeners, channels, sockets and locks. */
+function assertNothingLeft(browser, tab) {
+  assert.deepEqual([tab.timers, tab.listeners, browser.channels.size], [0, 0, 0]);
+  assert.equal(browser.sockets.filter((socket) => socket.tab === tab && socket.readyState < 2).length, 0);
+  for (const lock of browser.locks.values()) assert.deepEqual([lock.holder, lock.line], [undefined, []]);
+}
+
+test("a page that closes as it is to lead does not keep the others from leading", async () => {
+  const browser = new Browser();
+  const [first, closing, hidden] = await browser.group(3);
+  hidden.hide();
+  closing.onSaid = (text) => text.startsWith("lost") && closing.line.close();
+
+  first.crash();
+  await browser.pass();
+
+  assert.ok(hidden.leads);
+  hidden.line.close();
+  await browser.pass();
+  assertNothingLeft(browser, closing);
+});
+
+test("a page that closes as it starts to connect does not keep the others from leading", async () => {
+  const browser = new Browser();
+  const tab = browser.open();
+  tab.onSaid = () => tab.line.close();
+  tab.join();
+
+  await browser.pass();
+
+  assertNothingLeft(browser, tab);
+});
+
+test("a stopped leader whose page closes as it wakes leaves nothing behind", async () => {
+  const browser = new Browser();
+  const [stopped, front] = await browser.group(2);
+  stopped.onSaid = (text) => text.startsWith("lost") && stopped.line.close();
+  stopped.stop();
+  await browser.pass(19_000);
+  assert.ok(front.leads);
+
+  stopped.wake();
+  await browser.pass();
+  front.line.close();
+  await browser.pass(60_000);
+
+  assertNothingLeft(browser, stopped);
+});
+
+test("a page that closes as it is back from the history leaves nothing behind", async () => {
+  const browser = new Browser();
+  const [tab] = await browser.group(1);
+  tab.onSaid = (text) => text.startsWith("lost") && tab.line.close();
+  tab.window.dispatch("pagehide", { persisted: true });
+
+  tab.window.dispatch("pageshow", { persisted: true });
+  await browser.pass(60_000);
+
+  assertNothingLeft(browser, tab);
+});
+
+test("a page that closes another line as it is back from the history leaves nothing behind", async () => {
+  const browser = new Browser();
+  const [tab] = await browser.group(1);
+  const { line } = tab;
+  const other = tab.join({ topic: "session.43" }).line;
+  await browser.pass();
+  tab.onSaid = (text) => text.startsWith("lost") && [line, other].forEach((one) => one.close());
+  tab.window.dispatch("pagehide", { persisted: true });
+
+  tab.window.dispatch("pageshow", { persisted: true });
+  await browser.pass(60_000);
+
+  assertNothingLeft(browser, tab);
+});
+
+test("a page that says retry as it is to lead has one session, and keeps it", async () => {
+  const browser = new Browser();
+  const tab = browser.open();
+  tab.onSaid = (text) => text === "connecting" && tab.line.retry();
+  tab.join();
+
+  await browser.pass(60_000);
+
+  assert.deepEqual(tab.news(), START);
+  assert.equal(browser.sockets.length, 1);
+});
+
+test("two lines of one page are two of the group", async () => {
+  const browser = new Browser();
+  const tab = browser.open();
+  const first = tab.join().line;
+  const second = tab.join().line;
+  await browser.pass();
+  assert.equal(browser.sockets.length, 1);
+  tab.news();
+
+  browser.publish(1);
+  await browser.pass();
+  assert.deepEqual(tab.news(), ["push 1", "push 1"]);
+  first.close();
+  await browser.pass();
+  assert.deepEqual(tab.news(), OTHER_LEADER);
+  second.close();
+  await browser.pass(60_000);
+
+  assertNothingLeft(browser, tab);
+});
+
 test("a tab that is seen takes over from a leader that is stopped, which follows when it wakes", async () => {
   const browser = new Browser();
   const [stopped, front, hidden] = await browser.group(3);
@@ -512,6 +621,24 @@ test("a frame that may not have locks is live on its own, and leaves nothing beh
   await browser.pass();
 
   assert.deepEqual([tab.timers, tab.listeners, browser.connected.length, browser.channels.size], [0, 0, 0, 0]);
+});
+
+test("a page that may not have channels, as with cookies forbidden, is live on its own", async () => {
+  const browser = new Browser();
+  const tab = browser.open();
+  tab.context.BroadcastChannel = class {
+    constructor() {
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    }
+  };
+  tab.join();
+  await browser.pass();
+  assert.deepEqual(tab.news(), START);
+
+  tab.line.close();
+  await browser.pass();
+
+  assertNothingLeft(browser, tab);
 });
 
 test("a wrong address is said at once", () => {

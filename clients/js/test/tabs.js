@@ -15,7 +15,7 @@ const SCRIPT = buildSync({
 
 const SETTINGS = {
   topic: "session.42", token: "good", getToken: undefined,
-  connectTimeoutMs: 10_000, firstRetryMs: 1_000, maxRetryMs: 30_000, heartbeatMs: 0,
+  connectTimeoutMs: 10_000, firstRetryMs: 1_000, maxRetryMs: 30_000, heartbeatMs: 0, lateMs: 5_000,
 };
 
 /** A browser, its clock, and the worker that its sockets reach. */

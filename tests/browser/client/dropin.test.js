@@ -151,7 +151,6 @@ describe("the drop-in", { concurrency: 4 }, () => {
   test("sends on worker.status, an object or text, and gets the answer as a frame", async (stage) => {
     const { page } = await stand(stage);
     const client = await page.subscribe({ topic: "worker.status", token: mintToken("worker.status") });
-    assert.equal(await client.do("send", { type: "status" }), false); // Not open yet, most likely not even connected.
     await client.next("onOpen");
 
     assert.equal(await client.do("send", { type: "status" }), true);
@@ -208,7 +207,9 @@ describe("the global of the drop-in", { concurrency: 4 }, () => {
     const { page } = await stand(stage);
     await page.evaluate(() => {
       globalThis.toasts = [];
-      globalThis.showToast = (...args) => globalThis.toasts.push(args);
+      globalThis.toasted = new Promise((resolve) => {
+        globalThis.showToast = (...args) => resolve(globalThis.toasts.push(args));
+      });
       Object.assign(globalThis, {
         lang_worker_token_expired_title: "Sitzung", lang_worker_token_expired_msg: "läuft ab.", lang_worker_reload_now: "Neu laden",
       });
@@ -221,7 +222,7 @@ describe("the global of the drop-in", { concurrency: 4 }, () => {
     for (const unreadable of ["", "x", "7b7d.00", undefined]) assert.deepEqual(await watch(unreadable), []);
     assert.deepEqual(await watch(mintToken("a", { ttlSecs: 3600 })), []);
     await watch(mintToken("a", { ttlSecs: 122 }));
-    await page.waitForFunction(() => globalThis.toasts.length > 0);
+    await page.evaluate(() => globalThis.toasted);
 
     const [[title, body, ...rest]] = await page.evaluate(() => globalThis.toasts);
     assert.equal(title, "Sitzung");

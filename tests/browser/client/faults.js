@@ -38,7 +38,7 @@ export class Proxy {
   pass(browser) {
     this.connects.push(Date.now());
     browser.on("error", () => {});
-    if (this.mode === "cut") return browser.resetAndDestroy();
+    if (this.mode === "cut") return reset(browser);
     if (this.mode === "hang") {
       this.pairs.add([browser]);
       return undefined;
@@ -46,11 +46,12 @@ export class Proxy {
     const worker = connect(this.targetPort, "127.0.0.1");
     const pair = [browser, worker];
     this.pairs.add(pair);
-    worker.on("error", () => browser.resetAndDestroy());
+    worker.on("error", () => reset(browser));
     for (const [from, to] of [[browser, worker], [worker, browser]]) {
       from.pipe(to);
       from.on("close", () => {
-        if (!pair.frozen) to.destroy();
+        if (pair.frozen) return; // `cut` ends what is left of it.
+        to.destroy();
         this.pairs.delete(pair);
       });
     }
@@ -82,7 +83,7 @@ export class Proxy {
 
   /** Resets what is connected. */
   cut() {
-    for (const pair of this.pairs) for (const socket of pair) socket.resetAndDestroy();
+    for (const pair of this.pairs) for (const socket of pair) reset(socket);
     this.pairs.clear();
   }
 
@@ -209,4 +210,11 @@ async function listens(port) {
     if (there) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** Ends a socket by RST. One that is ending already is only destroyed: node does not get rid of the
+ * handle of one that is reset then, and hangs when it exits. */
+function reset(socket) {
+  if (socket.writableEnded || socket.destroyed) socket.destroy();
+  else socket.resetAndDestroy();
 }

@@ -22,7 +22,25 @@ async function through(stage, { far = false, ...options } = {}) {
 
 const online = (page) => page.evaluate(() => navigator.onLine);
 
-describe("the network", { concurrency: 6 }, () => {
+describe("the network", { concurrency: 5 }, () => {
+  // First, as the others fit into its time.
+  test("swallows everything: the dead socket is noticed by asking, and replaced", async (stage) => {
+    const { worker, proxy, page, client } = await through(stage, { heartbeatMs: 1000 });
+
+    proxy.freeze();
+    const frozen = Date.now();
+    const lost = await client.next(({ detail }) => detail?.reason === "silent", 20_000);
+    await client.next("live");
+
+    // 1 s of silence, at most 10 % more, and 10 s for the answer.
+    assert.ok(lost.at - frozen > 8_000 && lost.at - frozen < 13_000, `noticed after ${lost.at - frozen} ms`);
+    assert.equal((await client.next("resync")).reason, "reconnected");
+    await worker.publish("a", "on the new one");
+    assert.equal((await client.next("push")).payload, "on the new one");
+    assert.equal(client.all("push").length, 1);
+    assert.equal(await page.evaluate(() => [...globalThis.harness.sockets].filter((socket) => socket.readyState === 1).length), 1);
+  });
+
   test("is gone for the browser: no attempts meanwhile, live soon after it is back", async (stage) => {
     const { worker, proxy, context, page, client } = await through(stage, { far: true });
 
@@ -36,12 +54,26 @@ describe("the network", { concurrency: 6 }, () => {
     const back = Date.now();
     const live = await client.next("live");
 
-    assert.ok(live.at - back < 1500, `live ${live.at - back} ms after the network`);
+    assert.ok(live.at - back < 3000, `live ${live.at - back} ms after the network`);
     assert.equal(proxy.connects.length, attempts + 1);
     assert.equal((await client.next("resync")).reason, "reconnected");
     await worker.publish("a", "after");
     await client.next("push");
     assert.equal(client.all("resync").length, 1);
+  });
+
+  test("is gone without a word: the socket is asked at once, dies, and the page waits for the network", async (stage) => {
+    const { context, client } = await through(stage, { far: true });
+
+    await context.setOffline(true); // Chromium holds back everything, as a cable that is out.
+    const gone = Date.now();
+    const offline = await client.next("offline", 20_000);
+    await context.setOffline(false);
+    await client.next("live");
+
+    assert.ok(offline.at - gone < 8_000, `noticed after ${offline.at - gone} ms`);
+    assert.equal(offline.detail.reason, "silent");
+    assert.equal((await client.next("resync")).reason, "reconnected");
   });
 
   test("is gone before the page connects: it begins when it is back", async (stage) => {
@@ -78,23 +110,6 @@ describe("the network", { concurrency: 6 }, () => {
     await context.setOffline(false);
     await client.next("live");
     assert.ok(worker);
-  });
-
-  test("swallows everything: the dead socket is noticed by asking, and replaced", async (stage) => {
-    const { worker, proxy, page, client } = await through(stage, { heartbeatMs: 1000 });
-
-    proxy.freeze();
-    const frozen = Date.now();
-    const lost = await client.next(({ detail }) => detail?.reason === "silent", 20_000);
-    await client.next("live");
-
-    // 1 s of silence, at most 10 % more, and 10 s for the answer.
-    assert.ok(lost.at - frozen > 8_000 && lost.at - frozen < 13_000, `noticed after ${lost.at - frozen} ms`);
-    assert.equal((await client.next("resync")).reason, "reconnected");
-    await worker.publish("a", "on the new one");
-    assert.equal((await client.next("push")).payload, "on the new one");
-    assert.equal(client.all("push").length, 1);
-    assert.equal(await page.evaluate(() => [...globalThis.harness.sockets].filter((socket) => socket.readyState === 1).length), 1);
   });
 
   test("swallows everything and comes back: the socket is asked at once, and replaced", async (stage) => {
@@ -145,7 +160,7 @@ describe("the network", { concurrency: 6 }, () => {
 
     const attempt = client.all("connecting").filter(({ at }) => at < waits[0].at).at(-1);
     const took = waits[0].at - attempt.at;
-    assert.ok(took >= 650 && took < 1600, `an attempt took ${took} ms`);
+    assert.ok(took >= 650 && took < 2500, `an attempt took ${took} ms`);
     assert.equal((await client.next("resync")).reason, "reconnected");
   });
 
@@ -161,10 +176,8 @@ describe("the network", { concurrency: 6 }, () => {
     await client.next("resync");
     assert.equal(client.all("resync").length, 1);
   });
-});
 
-describe("nginx that cuts what is silent for 2 s", { concurrency: 2 }, () => {
-  test("the page comes back each time, and fetches each time", async (stage) => {
+  test("is cut by nginx whenever it is silent for 2 s: the page comes back each time, and fetches each time", async (stage) => {
     const worker = await stage.worker();
     const nginx = await stage.keep(Nginx.start(worker.wsPort, 2));
     const page = await stage.page(await stage.site({ worker }));
@@ -182,7 +195,7 @@ describe("nginx that cuts what is silent for 2 s", { concurrency: 2 }, () => {
     assert.equal(client.all("resync").length, 2);
   });
 
-  test("a heartbeat below its limit keeps the socket", async (stage) => {
+  test("is not cut by nginx when the heartbeat is quicker than its limit", async (stage) => {
     const worker = await stage.worker();
     const nginx = await stage.keep(Nginx.start(worker.wsPort, 2));
     const page = await stage.page(await stage.site({ worker }));
@@ -194,7 +207,7 @@ describe("nginx that cuts what is silent for 2 s", { concurrency: 2 }, () => {
     assert.deepEqual(client.all("state").map(({ state }) => state), ["connecting", "live"]);
   });
 
-  test("that has no worker behind it answers 502: the page tries until it has", async (stage) => {
+  test("answers 502 by nginx, as no worker is there: the page tries until it has", async (stage) => {
     const worker = await stage.worker();
     const nginx = await stage.keep(Nginx.start(worker.wsPort, 2));
     const page = await stage.page(await stage.site({ worker }));

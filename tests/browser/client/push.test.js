@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { describe } from "node:test";
 import { ScriptedServer } from "./faults.js";
-import { mintToken, oneBrowser, scenario } from "./support.js";
+import { mintToken, oneBrowser, OUTAGE, scenario } from "./support.js";
 
 const browser = oneBrowser();
 const test = (name, ...rest) => scenario(name, browser, ...rest);
@@ -32,13 +32,13 @@ describe("a connection", { concurrency: 4 }, () => {
     for (const payload of payloads) assert.deepEqual((await client.next("push")).payload, payload);
   });
 
-  test("keeps the order of 200 pushes", async (stage) => {
+  test("keeps the order of 100 pushes", async (stage) => {
     const { worker, client } = await stage.live();
 
-    for (let n = 0; n < 200; n += 1) await worker.publish("session.42", n);
+    for (let n = 0; n < 100; n += 1) await worker.publish("session.42", n);
 
-    await client.next(({ payload }) => payload === 199, 20_000);
-    assert.deepEqual(client.all("push").map(({ payload }) => payload), Array.from({ length: 200 }, (_, n) => n));
+    await client.next(({ payload }) => payload === 99, 20_000);
+    assert.deepEqual(client.all("push").map(({ payload }) => payload), Array.from({ length: 100 }, (_, n) => n));
   });
 
   test("subscribes to any topic by its name, and to an open one without a token", async (stage) => {
@@ -164,6 +164,50 @@ describe("a connection", { concurrency: 4 }, () => {
     assert.ok(Math.max(...waits) - Math.min(...waits) > 1500, `not spread: ${waits}`);
     assert.ok(Math.max(...waits) < 4000, `too late: ${waits}`);
     for (const client of clients) assert.equal(client.all("resync").length, 1);
+  });
+});
+
+describe("the script that the worker serves", { concurrency: 4 }, () => {
+  test("is the same client: pushes arrive, in order", async (stage) => {
+    const worker = await stage.worker();
+    const page = await stage.page(await stage.site({ worker, script: worker.script }));
+    const client = await page.connect(worker.url, { topic: "a", getToken: true });
+    await client.next("live");
+
+    for (const n of [1, 2, 3]) await worker.publish("a", n);
+
+    await client.next(({ payload }) => payload === 3);
+    assert.deepEqual(client.all("push").map(({ payload }) => payload), [1, 2, 3]);
+  });
+
+  test("comes back after the worker that served it was restarted", async (stage) => {
+    const worker = await stage.worker();
+    const page = await stage.page(await stage.site({ worker, script: worker.script }));
+    const client = await page.connect(worker.url, { topic: "a", getToken: true });
+    await client.next("live");
+
+    await worker.end();
+    assert.equal((await client.next("waiting")).detail.code, 1001);
+    await worker.startAgain();
+    await client.next("live", 20_000);
+    await client.next("resync");
+    await worker.publish("a", "after");
+
+    assert.equal((await client.next("push")).payload, "after");
+    assert.equal(client.all("resync").length, 1);
+  }, OUTAGE);
+
+  test("carries the drop-in, and loads under a policy that names the worker", async (stage) => {
+    const worker = await stage.worker();
+    const policy = `default-src 'none'; script-src ${worker.script}; connect-src 'self' ${worker.url}; img-src data:`;
+    const page = await stage.page(await stage.site({ worker, script: worker.script, policy }));
+    await worker.register("a");
+    await page.evaluate((url) => { globalThis.WavelogWorker.url = url; }, worker.url);
+
+    const client = await page.subscribe({ topic: "a", token: mintToken("a") });
+
+    await client.next("onOpen");
+    assert.equal(await page.evaluate(() => globalThis.WavelogWorker.version), (await worker.status()).version);
   });
 });
 

@@ -9,7 +9,44 @@ import { mintToken, oneBrowser, OUTAGE, scenario } from "./support.js";
 const browser = oneBrowser();
 const test = (name, body, timeout) => scenario(name, browser, body, OUTAGE, timeout);
 
-describe("the worker is restarted", { concurrency: 4 }, () => {
+describe("the worker is restarted", { concurrency: 3 }, () => {
+  // First, as the others fit into its time.
+  test("is away for 20 s: the pauses grow, two pages are not in step, and both are soon back", async (stage) => {
+    const worker = await stage.worker();
+    const site = await stage.site({ worker });
+    const pages = [];
+    for (const n of [1, 2]) {
+      const proxy = await stage.keep(Proxy.start(worker.wsPort));
+      const page = await stage.page(site);
+      const client = await page.connect(proxy.url, { topic: `t${n}`, getToken: true, maxRetryMs: 5000 });
+      await client.next("live");
+      pages.push({ proxy, client });
+    }
+
+    await worker.end("SIGKILL");
+    const gone = Date.now();
+    await new Promise((resolve) => { setTimeout(resolve, 20_000); });
+    await worker.startAgain();
+    const back = Date.now();
+    for (const topic of ["t1", "t2"]) await worker.register(topic);
+
+    const attempts = pages.map(({ proxy }) => proxy.connects.filter((at) => at > gone && at < back));
+    for (const [n, { client }] of pages.entries()) {
+      const live = await client.next("live", 20_000);
+      assertInTime(client, live, back);
+      const gaps = attempts[n].map((at, m) => at - (attempts[n][m - 1] ?? gone));
+      gaps.forEach((gap, m) => {
+        assert.ok(gap <= Math.min(5000, 1000 * 2 ** m) + SLACK_MS, `pause ${m} is ${gap} ms: ${gaps}`);
+      });
+      // At the longest pauses (1, 2, 4, 5, 5 s) there are 5; a page that hammers has hundreds.
+      assert.ok(gaps.length >= 5 && gaps.length <= 20, `${gaps.length} attempts: ${gaps}`);
+      await client.next("resync");
+      assert.equal(client.all("resync").length, 1);
+    }
+    const together = attempts[0].filter((at) => attempts[1].some((other) => Math.abs(at - other) < 50));
+    assert.ok(together.length <= attempts[0].length / 2, `in step: ${attempts[0]} and ${attempts[1]}`);
+  }, 90_000);
+
   for (const [signal, code, how] of [["SIGTERM", 1001, "orderly"], ["SIGKILL", 1006, "by kill -9"]]) {
     test(`${how}: the page is live again, fetches once, and misses nothing after that`, async (stage) => {
       const { worker, client } = await stage.live();
@@ -76,42 +113,6 @@ describe("the worker is restarted", { concurrency: 4 }, () => {
     assert.equal((await client.next("resync")).reason, "late");
   });
 
-  test("is away for 20 s: the pauses grow, two pages are not in step, and both are soon back", async (stage) => {
-    const worker = await stage.worker();
-    const site = await stage.site({ worker });
-    const pages = [];
-    for (const n of [1, 2]) {
-      const proxy = await stage.keep(Proxy.start(worker.wsPort));
-      const page = await stage.page(site);
-      const client = await page.connect(proxy.url, { topic: `t${n}`, getToken: true, maxRetryMs: 5000 });
-      await client.next("live");
-      pages.push({ proxy, client });
-    }
-
-    await worker.end("SIGKILL");
-    const gone = Date.now();
-    await new Promise((resolve) => { setTimeout(resolve, 20_000); });
-    await worker.startAgain();
-    const back = Date.now();
-    for (const topic of ["t1", "t2"]) await worker.register(topic);
-
-    const attempts = pages.map(({ proxy }) => proxy.connects.filter((at) => at > gone && at < back));
-    for (const [n, { client }] of pages.entries()) {
-      const live = await client.next("live", 20_000);
-      assertInTime(client, live, back);
-      const gaps = attempts[n].map((at, m) => at - (attempts[n][m - 1] ?? gone));
-      gaps.forEach((gap, m) => {
-        assert.ok(gap <= Math.min(5000, 1000 * 2 ** m) + SLACK_MS, `pause ${m} is ${gap} ms: ${gaps}`);
-      });
-      // At the longest pauses (1, 2, 4, 5, 5 s) there are 5; a page that hammers has hundreds.
-      assert.ok(gaps.length >= 5 && gaps.length <= 20, `${gaps.length} attempts: ${gaps}`);
-      await client.next("resync");
-      assert.equal(client.all("resync").length, 1);
-    }
-    const together = attempts[0].filter((at) => attempts[1].some((other) => Math.abs(at - other) < 50));
-    assert.ok(together.length <= attempts[0].length / 2, `in step: ${attempts[0]} and ${attempts[1]}`);
-  }, 90_000);
-
   test("is gone and the port is refused: the page keeps trying, and retry() does not wait", async (stage) => {
     const worker = await stage.worker();
     const proxy = await stage.keep(Proxy.start(worker.wsPort));
@@ -143,7 +144,7 @@ describe("the worker is restarted", { concurrency: 4 }, () => {
   });
 });
 
-const SLACK_MS = 700; // Two cores, shared with whatever else runs.
+const SLACK_MS = 1500; // Two cores, shared with whatever else runs.
 
 /** It was live as soon as the pause that it had announced was over, if not at once. */
 function assertInTime(client, live, back) {
@@ -153,6 +154,6 @@ function assertInTime(client, live, back) {
   }
   const last = pauses.at(-1);
   const due = Math.max(back, last.at + last.detail.retryInMs);
-  assert.ok(live.at - due < SLACK_MS + 500, `live ${live.at - due} ms late`);
+  assert.ok(live.at - due < SLACK_MS, `live ${live.at - due} ms late`);
   if (pauses.length <= 2) assert.ok(live.at - back < 3000 + SLACK_MS, `live ${live.at - back} ms after the worker`);
 }

@@ -12,10 +12,10 @@ declare(strict_types=1);
 
 $extensions = [
     'Core', 'ctype', 'curl', 'date', 'filter', 'hash', 'json', 'mbstring', 'pcntl', 'pcre', 'PDO',
-    'posix', 'Reflection', 'session', 'SPL', 'standard',
+    'posix', 'random', 'Reflection', 'session', 'SPL', 'standard',
 ];
 $names = ['functions' => [], 'constants' => [], 'classes' => []];
-foreach ($extensions as $extension) {
+foreach (array_filter($extensions, 'extension_loaded') as $extension) { // PHP 7.4 has random in standard.
     $about = new ReflectionExtension($extension);
     $names['functions'] = array_merge($names['functions'], array_keys($about->getFunctions()));
     $names['constants'] = array_merge($names['constants'], array_keys($about->getConstants()));

@@ -1,0 +1,93 @@
+<?php
+
+declare(strict_types=1);
+
+namespace LiveLog;
+
+use WavelogWorker\QuietClient;
+
+/**
+ * Live updates: all that this application says to the worker.
+ *
+ * It stands on the library's quiet client: whatever is wrong with the worker goes to PHP's log, and
+ * contacts are saved and shown as if nothing were the matter.
+ */
+final class Live
+{
+    /** Everybody who watches the log is subscribed to this topic. Yours may be `logbook.42`. */
+    private const TOPIC = 'live-log';
+
+    /** @var array<string, mixed> as in config.php */
+    private array $config;
+    private QuietClient $worker;
+
+    /** @param array<string, mixed> $config as in config.php */
+    public function __construct(array $config)
+    {
+        $this->config = $config;
+        $this->worker = new QuietClient(
+            $config['worker_url'],
+            $config['worker_secret'],
+            ['timeout' => $config['worker_timeout']]
+        );
+    }
+
+    /**
+     * What a page needs to connect, and nothing secret but the token; null if there is no worker.
+     *
+     * @return array<string, string>|null
+     */
+    public function forPage(Visitor $visitor): ?array
+    {
+        if (!$this->worker->isEnabled()) {
+            return null;
+        }
+        return [
+            'url' => $this->config['worker_client_url'],
+            'script' => $this->origin() . '/client.js',
+            'topic' => self::TOPIC,
+            'token' => $this->token($visitor),
+        ];
+    }
+
+    /**
+     * A token that lets this visitor subscribe.
+     *
+     * The topic is registered each time: that costs a fraction of a millisecond, and a worker
+     * that was restarted knows it again. Check here whether the visitor may see the log.
+     */
+    public function token(Visitor $visitor): string
+    {
+        $this->worker->register(self::TOPIC);
+        return $this->worker->token(self::TOPIC, $visitor->userId, $this->config['token_lifetime']);
+    }
+
+    /**
+     * Tells every page that the log has changed. Call it when the change is saved, not before.
+     *
+     * It says that something changed and not what: a page fetches the list as PHP shows it to its
+     * own visitor, so there is one place that decides who sees what, and none that can differ.
+     */
+    public function changed(): void
+    {
+        $this->worker->publish(self::TOPIC, ['event' => 'changed']);
+    }
+
+    /** Where a page may load scripts from, beside its own server: for the Content-Security-Policy. */
+    public function scripts(): string
+    {
+        return $this->origin();
+    }
+
+    /** Where a page may connect to, likewise. */
+    public function sockets(): string
+    {
+        return rtrim($this->config['worker_client_url'], '/');
+    }
+
+    /** The worker as browsers reach it by HTTP: `ws://host` is `http://host`, `wss` is `https`. */
+    private function origin(): string
+    {
+        return (string) preg_replace('/^ws/', 'http', rtrim($this->config['worker_client_url'], '/'));
+    }
+}
