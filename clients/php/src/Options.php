@@ -12,7 +12,7 @@ use InvalidArgumentException;
  * |---|---|---|
  * | `timeout` | 1.0 | seconds that a whole operation may take, with every retry and other node |
  * | `connect_timeout` | 0.5 | seconds to connect to one node; 0.5 at most |
- * | `dead_for` | 5.0 | seconds for which a node that did not answer is passed over; 0: never |
+ * | `dead_for` | 5.0 | seconds for which a node that did not answer is passed over, at most; 0: never |
  * | `substitute_invalid_utf8` | false | whether bytes that are not UTF-8 become U+FFFD, or fail |
  *
  * @internal

@@ -18,6 +18,9 @@ use WavelogWorker\Exception\WorkerException;
  */
 final class Transport
 {
+    /** How many times as long as it took in vain to connect to a node it is passed over. */
+    private const PASSED_OVER_FOR_ITS_COST = 20;
+
     /** @var Url[] */
     private array $urls;
     private Options $options;
@@ -58,7 +61,7 @@ final class Transport
         if ($candidates === []) {
             throw new UnreachableException(
                 implode(' and ', array_map(static fn (Url $url): string => $url->shown(), $this->urls))
-                . ' did not answer some seconds ago and will be tried again soon: is the worker running?'
+                . ' did not answer a moment ago and will be tried again soon: is the worker running?'
             );
         }
 
@@ -77,7 +80,9 @@ final class Transport
                 DeadNodes::forget($url);
                 return $answer;
             } catch (UnreachableException $failure) {
-                DeadNodes::remember($url, $deadFor);
+                // A refusal costs next to nothing, and a worker that is restarted is back at once.
+                $cost = $left - $deadline->left();
+                DeadNodes::remember($url, min($deadFor, self::PASSED_OVER_FOR_ITS_COST * $cost));
                 $failures[] = $failure->getMessage();
             } catch (TimedOutException $failure) {
                 DeadNodes::remember($url, $deadFor);

@@ -127,19 +127,22 @@ final class ClientTest extends WorkerTestCase
         $client->register('changed', false);
         $client->register('changed', true);
         $other = $this->client();
-        foreach (['open', 'changed', 'never'] as $topic) {
+        $client->register('gone', false);
+        $client->unregister('gone');
+        foreach (['open', 'changed', 'never', 'gone'] as $topic) {
             $other->unregister($topic);
             $client->publish($topic, 1);
         }
 
         $answers = [];
-        foreach (['open', 'changed', 'never'] as $topic) {
+        foreach (['open', 'changed', 'never', 'gone'] as $topic) {
             $answers[$topic] = (new Browser($this->worker()->ws, $topic, ''))->nextMessage();
         }
 
         $this->assertSame('auth_ok', $answers['open']['type']);
         $this->assertSame('auth_required', $answers['changed']['code']);
         $this->assertSame('auth_required', $answers['never']['code']);
+        $this->assertSame('auth_required', $answers['gone']['code']);
     }
 
     public function testManyArePublishedInOrderOverOneConnection(): void
@@ -255,7 +258,29 @@ final class ClientTest extends WorkerTestCase
         $client->publish('a', 1);
         $client->unregister('a');
 
-        // The node serves one connection at a time: a second one would have waited for the first.
         $this->assertSame(['/internal/register', '/internal/publish', '/internal/unregister'], $node->paths());
+        $this->assertSame([1, 1, 1], array_column($node->requests(), 'connection'));
+    }
+
+    /** A proxy in between may be about to end it, in the very moment in which a request is sent. */
+    public function testAConnectionThatWasNotUsedForSomeSecondsIsGivenUp(): void
+    {
+        $node = $this->scripted(ScriptedNode::DONE);
+        $client = $this->clientOf([$node->url]);
+        $client->register('a');
+        $age = function (): void {
+            $this->lastUsed -= 10.0; // In place of waiting.
+        };
+        $ofTransport = function () use ($age): void {
+            $age->call($this->connection);
+        };
+        (function () use ($ofTransport): void {
+            $ofTransport->call($this->transport);
+        })->call($client);
+
+        $client->publish('a', 1);
+        $client->publish('a', 2);
+
+        $this->assertSame([1, 2, 2], array_column($node->requests(), 'connection'));
     }
 }

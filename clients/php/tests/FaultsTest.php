@@ -16,6 +16,26 @@ use WavelogWorker\Exception\WorkerException;
 /** One node that is down, hangs, refuses, babbles, or is restarted. Bounds of time are generous. */
 final class FaultsTest extends WorkerTestCase
 {
+    /** A payload that takes these seconds of the operation's time for itself. */
+    private function slow(float $seconds): JsonSerializable
+    {
+        return new class ($seconds) implements JsonSerializable {
+            /** @var float */
+            private $seconds;
+
+            public function __construct(float $seconds)
+            {
+                $this->seconds = $seconds;
+            }
+
+            public function jsonSerialize(): string
+            {
+                usleep((int) ($this->seconds * 1e6));
+                return 'at last';
+            }
+        };
+    }
+
     public function testAClosedPortFailsAtOnce(): void
     {
         $client = $this->clientOf([DeafNode::closed()->url]);
@@ -99,6 +119,21 @@ final class FaultsTest extends WorkerTestCase
         $this->assertSame(['/internal/publish', '/internal/register'], $node->paths());
     }
 
+    public function testThereIsOneTimeOutForAllRequestsOfAnOperation(): void
+    {
+        $node = $this->scripted(ScriptedNode::answer(404, "topic not registered\n"), ScriptedNode::HANG);
+        $client = $this->clientOf([$node->url], ['timeout' => 0.6]);
+
+        $seconds = $this->seconds(function () use ($client): void {
+            $this->thrown(TimedOutException::class, function () use ($client): void {
+                $client->publish('session.42', $this->slow(0.5));
+            });
+        });
+
+        $this->assertLessThan(0.9, $seconds);
+        $this->assertSame(['/internal/publish', '/internal/register'], $node->paths());
+    }
+
     public function testTenPublishesWaitForADeadNodeOnce(): void
     {
         $nodes = [DeafNode::hanging(), DeafNode::unplugged()];
@@ -129,7 +164,7 @@ final class FaultsTest extends WorkerTestCase
             $this->clientOf([$node->url], $options)->publish('session.42', 1);
         });
 
-        $this->assertStringContainsString('some seconds ago', $failure->getMessage());
+        $this->assertStringContainsString('a moment ago', $failure->getMessage());
     }
 
     public function testADeadNodeIsTriedAgainAfterItsTime(): void
@@ -154,6 +189,33 @@ final class FaultsTest extends WorkerTestCase
         $this->assertSame(2, $client->status()->registeredTopics);
     }
 
+    /** Also in a process that lives long: a restart of the worker is over in a moment. */
+    public function testAWorkerThatRefusedIsTriedAgainSoon(): void
+    {
+        $client = $this->client();
+        $client->register('session.42');
+        $this->worker()->end();
+        for ($n = 0; $n < 10; $n++) {
+            $this->thrown(UnreachableException::class, static function () use ($client): void {
+                $client->publish('session.42', 1);
+            });
+        }
+        $this->worker()->start();
+
+        $seconds = $this->seconds(static function () use ($client): void {
+            do {
+                try {
+                    $client->publish('session.42', 2);
+                    return;
+                } catch (UnreachableException $e) {
+                    usleep(1000);
+                }
+            } while (true);
+        });
+
+        $this->assertLessThan(2.0, $seconds); // dead_for is 5.
+    }
+
     public function testOfManyTheRestFailAtOnceWhenTheTimeIsOver(): void
     {
         $node = $this->scripted(ScriptedNode::DONE, ScriptedNode::DONE, ScriptedNode::HANG);
@@ -175,16 +237,9 @@ final class FaultsTest extends WorkerTestCase
     {
         $node = $this->scripted(ScriptedNode::DONE, ScriptedNode::HANG);
         $client = $this->clientOf([$node->url], ['timeout' => 0.4]);
-        $slow = new class () implements JsonSerializable {
-            public function jsonSerialize(): string
-            {
-                usleep(300000);
-                return 'this took most of the time';
-            }
-        };
 
-        $failure = $this->thrown(PublishManyException::class, static function () use ($client, $slow): void {
-            $client->publishMany([['a', 1], ['a', $slow]]);
+        $failure = $this->thrown(PublishManyException::class, function () use ($client): void {
+            $client->publishMany([['a', 1], ['a', $this->slow(0.3)]]);
         });
 
         $this->assertSame([1], array_keys($failure->failures()));

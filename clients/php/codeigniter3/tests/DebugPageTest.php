@@ -183,6 +183,31 @@ final class DebugPageTest extends DropInTestCase
         $this->assertStringNotContainsString('<img', $body);
     }
 
+    public function testTheErrorOfAnotherServerIsTextAndNothingElse(): void
+    {
+        $node = $this->scripted(ScriptedNode::answer(500, '<script>alert(1)</script>'));
+        $application = $this->administrators($this->configOf([$node->url]));
+
+        $body = $application->get('/worker_debug')['body'];
+
+        $this->assertStringContainsString('500 (&lt;script&gt;alert(1)&lt;/script&gt;)', $body);
+        $this->assertStringNotContainsString('<script', $body);
+    }
+
+    public function testAddressesAreTextAndShownWithoutTheirPasswords(): void
+    {
+        $closed = str_replace('http://', 'http://user:pa55word@', DeafNode::closed()->url);
+        $application = $this->administrators($this->configOf(["$closed/<b>path"], [
+            'worker_client_url' => 'wss://user:pa55word@example.org/<i>path',
+        ]));
+
+        $body = $application->get('/worker_debug')['body'];
+
+        $this->assertSame(0, preg_match('#<b>path|<i>path|pa55word#', $body));
+        $this->assertSame(3, substr_count($body, '/&lt;b&gt;path')); // The node, its error, the configuration.
+        $this->assertSame(1, substr_count($body, 'wss://example.org/&lt;i&gt;path'));
+    }
+
     public function testWorkersThatHangDoNotKeepThePageWaiting(): void
     {
         $nodes = [DeafNode::hanging(), DeafNode::unplugged(), DeafNode::hanging()];

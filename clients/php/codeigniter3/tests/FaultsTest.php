@@ -43,13 +43,16 @@ final class FaultsTest extends DropInTestCase
         $this->assertInTime(0.0, $application);
         $log = $application->log();
         $this->assertCount(4, $log);
-        $this->assertMatchesRegularExpression("#^wavelog_worker: $down cannot be reached \\(.+\\): is the worker running, "
-            . 'and is this its internal_port\? \[register_topic session\.1\]$#', $log[0]);
-        $again = "wavelog_worker: $down did not answer some seconds ago and will be tried again soon: is the worker running?";
-        $this->assertSame(
-            ["$again [publish session.1]", "$again [unregister_topic session.1]", "$again [has_topic session.1]"],
-            array_slice($log, 1)
-        );
+        $found = "cannot be reached \\(.+\\): is the worker running, and is this its internal_port\?";
+        $again = 'did not answer a moment ago and will be tried again soon: is the worker running\?';
+        $this->assertMatchesRegularExpression("#^wavelog_worker: $down $found \[register_topic session\.1\]$#", $log[0]);
+        foreach (['publish', 'unregister_topic', 'has_topic'] as $place => $verb) {
+            // Which of both depends on how fast this machine is.
+            $this->assertMatchesRegularExpression(
+                "#^wavelog_worker: $down ($found|$again) \[$verb session\.1\]$#",
+                $log[$place + 1]
+            );
+        }
     }
 
     public function testATokenIsMintedAndTheBrowserIsToldWhereToConnectThoughTheWorkerIsDown(): void
@@ -75,7 +78,7 @@ final class FaultsTest extends DropInTestCase
         $this->assertCount(10, $log);
         $this->assertSame("wavelog_worker: {$hanging->url} did not answer within 400 ms: is it overloaded, or is something "
             . 'else listening there? The call may have been carried out [publish session.1]', $log[0]);
-        $this->assertStringContainsString('did not answer some seconds ago', $log[9]);
+        $this->assertStringContainsString('did not answer a moment ago', $log[9]);
     }
 
     public function testAWorkerToWhichNoConnectionComesAboutCostsHalfASecondOnce(): void

@@ -41,9 +41,9 @@ final class ScriptedNode
     }
 
     /**
-     * What came so far: head and body of each request.
+     * What came so far: head and body of each request, and the number of its connection, from 1.
      *
-     * @return array<int, array{head: string, body: string}>
+     * @return array<int, array{head: string, body: string, connection: int}>
      */
     public function requests(): array
     {

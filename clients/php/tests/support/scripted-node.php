@@ -37,11 +37,11 @@ function readRequest($connection): ?array
     return ['head' => $head, 'body' => $body];
 }
 
-while (true) {
+for ($number = 1; true; $number++) {
     $connection = stream_socket_accept($server, -1);
     stream_set_timeout($connection, 60);
     while (($request = readRequest($connection)) !== null) {
-        file_put_contents($log, json_encode($request) . "\n", FILE_APPEND);
+        file_put_contents($log, json_encode($request + ['connection' => $number]) . "\n", FILE_APPEND);
         $entry = count($script) > 1 ? array_shift($script) : $script[0];
         if ($entry === 'die') {
             fclose($server);
