@@ -27,12 +27,12 @@ const BETWEEN_ATTEMPTS_MS = 1_000;
 /** A worker that is overloaded (1013) gets pauses as after so many failures, at least. */
 const OVERLOADED_FAILURES = 3;
 /** Attempts that never open the socket may mean that PHP must register the topic again: it is
- * asked for a token at this failure in a row, and every `ASK_AGAIN_EVERY` after it. When it was
+ * asked for a token at this failure in a row, and then not more often than this. When it was
  * live before, at the first one: a worker that was restarted has forgotten the topic, and nothing
  * else is going to tell it. A page that was just loaded had its topic registered. */
 const ASK_AGAIN_AT = 3;
 const ASK_AGAIN_AT_AFTER_LIVE = 1;
-const ASK_AGAIN_EVERY = 5;
+const ASK_AGAIN_AFTER_MS = 20_000;
 
 /** `readyState` of a socket that takes frames. */
 const OPEN = 1;
@@ -79,6 +79,7 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
   let unopened = 0;
   /** Whether PHP is to be asked for a token though there may be a good one. */
   let askAgain = false;
+  let askedAt = 0;
   let wasLive = false;
   /** Whether a close code said that something was missed. */
   let told = false;
@@ -126,6 +127,7 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
 
   function fetchToken(ask: () => string | Promise<string>, mine: number): void {
     askAgain = false;
+    askedAt = Date.now();
     const failed = (error: unknown): void => {
       if (mine !== turn) return;
       console.warn("WavelogWorker: getToken gave no token; it is asked again.", error);
@@ -218,7 +220,8 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     );
     if (!steady) failures += 1;
     const askAt = wasLive ? ASK_AGAIN_AT_AFTER_LIVE : ASK_AGAIN_AT;
-    if (reason !== "token" && unopened % ASK_AGAIN_EVERY === askAt) askAgain = true;
+    const asked = Math.abs(Date.now() - askedAt) < ASK_AGAIN_AFTER_MS;
+    if (reason !== "token" && (unopened === askAt || (unopened > askAt && !asked))) askAgain = true;
     if (REFUSALS.includes(code)) {
       if (getToken) token = undefined;
       if (!getToken || code === WITHDRAWN) {
