@@ -313,6 +313,7 @@ describe("the command that starts the live log", { timeout: 120_000 }, () => {
     [["--port", "abc"], /^start: --port needs a number/],
     [["--ws-port", "65536"], /^start: --ws-port needs a number/],
     [["--host"], /^start: --host needs an address/],
+    [["--host", "0.0.0.0"], /^start: no browser can open 0.0.0.0/],
     [["--prot", "8080"], /^start: unknown argument '--prot'/],
   ]) {
     test(`says what is wrong with ${wrong.join(" ")}`, async () => {
