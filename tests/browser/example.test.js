@@ -150,6 +150,21 @@ describe("the live log", { timeout: 300_000 }, () => {
     }
   });
 
+  test("does not move on a phone when the worker goes away", async () => {
+    await startBoth();
+    const context = await browser.newContext({ viewport: { width: 360, height: 740 } });
+    const page = await context.newPage();
+    await page.goto(example.address);
+    await stands(page, "live");
+    const formIsAt = () => page.locator("#entry").evaluate((form) => form.getBoundingClientRect().top);
+    const live = await formIsAt();
+
+    await worker.end("SIGKILL");
+    await stands(page, "polling");
+
+    assert.equal(await formIsAt(), live);
+  });
+
   test("saves in time while the worker hangs", async (t) => {
     await startBoth();
     const page = await example.open(browser);
@@ -290,6 +305,24 @@ describe("the command that starts the live log", { timeout: 120_000 }, () => {
 
       assert.equal(code, 0);
       assert.deepEqual(family.filter(({ pid }) => existsSync(`/proc/${pid}`)), []);
+    });
+  }
+
+  for (const [wrong, says] of [
+    [["--port"], /^start: --port needs a number/],
+    [["--port", "abc"], /^start: --port needs a number/],
+    [["--ws-port", "65536"], /^start: --ws-port needs a number/],
+    [["--host"], /^start: --host needs an address/],
+    [["--host", "0.0.0.0"], /^start: no browser can open 0.0.0.0/],
+    [["--prot", "8080"], /^start: unknown argument '--prot'/],
+  ]) {
+    test(`says what is wrong with ${wrong.join(" ")}`, async () => {
+      await assert.rejects(Example.start({ more: wrong }), ({ message }) => {
+        const [how, said] = message.split("\n");
+        assert.match(how, /: 1$/);
+        assert.match(said, says);
+        return true;
+      });
     });
   }
 

@@ -110,6 +110,8 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     });
   }
 
+  const askAt = (): number => wasLive ? ASK_AGAIN_AT_AFTER_LIVE : ASK_AGAIN_AT;
+
   function attempt(evenOffline?: boolean): void {
     const mine = newTurn();
     if (needsNetwork && isOffline() && !evenOffline) {
@@ -120,6 +122,7 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     become("connecting");
     if (mine !== turn) return;
     const expiry = expiryOf(token);
+    if (unopened >= askAt() && Math.abs(attemptAt - askedAt) >= ASK_AGAIN_AFTER_MS) askAgain = true;
     const stale = !token || askAgain || (expiry && expiry - TOKEN_MARGIN_MS < attemptAt);
     if (getToken && stale) fetchToken(getToken, mine);
     else open();
@@ -219,9 +222,7 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
       options.maxRetryMs,
     );
     if (!steady) failures += 1;
-    const askAt = wasLive ? ASK_AGAIN_AT_AFTER_LIVE : ASK_AGAIN_AT;
-    const asked = Math.abs(Date.now() - askedAt) < ASK_AGAIN_AFTER_MS;
-    if (reason !== "token" && (unopened === askAt || (unopened > askAt && !asked))) askAgain = true;
+    if (reason !== "token" && unopened === askAt()) askAgain = true;
     if (REFUSALS.includes(code)) {
       if (getToken) token = undefined;
       if (!getToken || code === WITHDRAWN) {

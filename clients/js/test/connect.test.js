@@ -821,6 +821,23 @@ test("PHP is asked at the first failure to open after it was live: a restarted w
   assert.equal(getToken.asked, 1);
 });
 
+test("the attempt that follows a pause of 20 s asks PHP, though the failure before it came too soon", async (t) => {
+  const browser = fakeBrowser(t);
+  const getToken = answers(tokenFor(36_000));
+  await startLive(browser, { getToken });
+  getToken.asked = 0;
+  const nextAttempt = async () => {
+    browser.socket.ends();
+    await browser.nextSocket();
+  };
+
+  while (getToken.asked < 1) await nextAttempt();
+  const askedAt = Date.now();
+  while (Date.now() - askedAt < 20_000) await nextAttempt();
+
+  assert.equal(getToken.asked, 2);
+});
+
 test("a PHP that is away does not keep a good token from being tried", async (t) => {
   const browser = fakeBrowser(t);
   const token = tokenFor(36_000);

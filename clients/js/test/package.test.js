@@ -121,6 +121,17 @@ test("it is small: the core below 5 KB gzipped, everything below 7 KB", async ()
   assert.ok(classic < 7_000, `classic: ${classic}`);
 });
 
+test("what the pages say to copy has this version", () => {
+  const { version } = JSON.parse(readFileSync(`${root}package.json`));
+
+  for (const name of ["README.md", "../../docs/protocol.md"]) {
+    const text = readFileSync(`${root}${name}`, "utf8");
+    const shown = [...text.matchAll(/client\.js\?v=([\d.]+)|wavelog-worker-client-([\d.]+)\.tgz/g)];
+    assert.ok(shown.length, name);
+    for (const [whole, script, archive] of shown) assert.equal(script ?? archive, version, `${name}: ${whole}`);
+  }
+});
+
 test("the README shows sizes that are true", async () => {
   const readme = readFileSync(`${root}README.md`, "utf8");
   const actual = await sizes();
