@@ -96,6 +96,11 @@ export async function stands(page, state, timeout = 20_000) {
   await page.locator(`#state[data-state="${state}"]`).waitFor({ timeout });
 }
 
+/** What the page hears when somebody brings its tab to the front. */
+export async function looksAt(page) {
+  await page.evaluate(() => { document.dispatchEvent(new Event("visibilitychange")); });
+}
+
 /** Fills in the form and sends it with the Enter key; returns when the page says what came of it. */
 export async function log(page, call, { name = "", ...selected } = {}) {
   for (const [field, value] of Object.entries(selected)) await page.locator(`#${field}`).selectOption(value);
