@@ -37,7 +37,7 @@ export class Example {
     const child = spawn(START, ["--port", "0", "--ws-port", "0", "--internal-port", "0", ...more], {
       env, stdio: ["ignore", "pipe", "pipe"],
     });
-    Object.assign(example, { process: child, said: "" });
+    Object.assign(example, { process: child, said: "", contexts: [] });
     running.add(example);
     example.ended = new Promise((resolve, reject) => {
       child.once("exit", (code, signal) => resolve(signal ?? code));
@@ -83,6 +83,7 @@ export class Example {
    */
   async open(browser, { state = "live", ...options } = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    this.contexts.push(context);
     const page = await context.newPage();
     await listenTo(page);
     await page.goto(this.address);

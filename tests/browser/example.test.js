@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { after, afterEach, before, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { Worker } from "./client/support.js";
 import { calls, Example, log, looksAt, shows, stands } from "./example-support.js";
 import { startBrowser } from "./support.js";
@@ -17,29 +17,31 @@ const REFUSED = /status of 4\d\d/;
 const PUSHED_MS = 4000;
 
 let browser;
-let example;
-let worker;
 
 before(async () => { browser = await startBrowser(); });
 after(() => browser?.close());
-afterEach(async () => {
-  await Promise.all(browser.contexts().map((context) => context.close()));
-  await example?.end();
-  await worker?.end("SIGKILL");
-  example = worker = undefined;
-});
 
-/** Starts the example with a worker that the test may kill; returns the secret of both. */
-async function startBoth() {
-  const secret = randomBytes(32).toString("hex");
-  worker = await Worker.start({ worker_secret: secret });
-  example = await Example.start({ worker, secret });
-  return secret;
+/** Starts the example for the test `t`, which ends it. */
+async function start(t, options) {
+  const example = await Example.start(options);
+  t.after(async () => {
+    await Promise.all(example.contexts.map((context) => context.close()));
+    await example.end();
+  });
+  return example;
 }
 
-describe("the live log", { timeout: 300_000 }, () => {
+/** Starts it with a worker that the test may kill; `secret` is that of both. */
+async function startBoth(t) {
+  const secret = randomBytes(32).toString("hex");
+  const worker = await Worker.start({ worker_secret: secret });
+  t.after(() => worker.end("SIGKILL"));
+  return { worker, secret, example: await start(t, { worker, secret }) };
+}
+
+describe("the live log", { timeout: 120_000 }, () => {
   test("shows a contact in the other browser within a second", async (t) => {
-    example = await Example.start();
+    const example = await start(t);
     const [here, there] = [await example.open(browser), await example.open(browser)];
     await log(here, "w1aw"); // The first one warms up PHP.
     await shows(there, "W1AW");
@@ -62,8 +64,8 @@ describe("the live log", { timeout: 300_000 }, () => {
     }
   });
 
-  test("is used by keyboard alone: the call sign has the focus, again after saving", async () => {
-    example = await Example.start();
+  test("is used by keyboard alone: the call sign has the focus, again after saving", async (t) => {
+    const example = await start(t);
     const page = await example.open(browser);
     const focused = () => page.evaluate(() => document.activeElement.id);
     assert.equal(await focused(), "call");
@@ -84,8 +86,8 @@ describe("the live log", { timeout: 300_000 }, () => {
     assert.deepEqual(page.complaints, []);
   });
 
-  test("fetches the list once more after many pushes, not once for each", async () => {
-    example = await Example.start();
+  test("fetches the list once more after many pushes, not once for each", async (t) => {
+    const example = await start(t);
     const [here, there] = [await example.open(browser), await example.open(browser)];
     await log(here, "W1AW");
     await shows(there, "W1AW");
@@ -111,7 +113,7 @@ describe("the live log", { timeout: 300_000 }, () => {
   });
 
   test("recovers in both browsers from a worker that was killed, with what was saved meanwhile", async (t) => {
-    await startBoth();
+    const { worker, example } = await startBoth(t);
     const [here, there] = [await example.open(browser), await example.open(browser)];
 
     await worker.end("SIGKILL");
@@ -133,8 +135,109 @@ describe("the live log", { timeout: 300_000 }, () => {
     }
   });
 
-  test("polls while the worker is away, also on a page that was opened meanwhile, and is live again", async () => {
-    await startBoth();
+  test("saves in time while the worker hangs", async (t) => {
+    const { worker, example } = await startBoth(t);
+    const page = await example.open(browser);
+
+    worker.process.kill("SIGSTOP");
+    const { took, result } = await log(page, "DL1ABC");
+    worker.process.kill("SIGCONT");
+
+    t.diagnostic(`saved beside a worker that hangs in ${took.toFixed(0)} ms`);
+    assert.equal(result, "DL1ABC is in the log.");
+    assert.ok(took < 2000, `${took} ms`); // It waits for the worker for half a second.
+  });
+
+  test("refuses a form that does not come from its own page", async (t) => {
+    const example = await start(t);
+    const page = await example.open(browser);
+    const form = { call: "DL1ABC", band: "20m", mode: "SSB", report: "59", name: "" };
+    const stranger = await browser.newContext();
+
+    for (const request of [page.request, stranger.request]) {
+      for (const forged of [{}, { form_token: "" }, { form_token: "0".repeat(32) }]) {
+        const answer = await request.post(`${example.address}save.php`, { form: { ...form, ...forged } });
+        assert.equal(answer.status(), 403);
+        assert.match(await answer.text(), /^Not saved/);
+      }
+    }
+    assert.equal((await page.request.get(`${example.address}save.php`)).status(), 405);
+    await page.reload();
+
+    assert.deepEqual(await calls(page), []);
+    assert.equal(await page.locator(".empty").isVisible(), true);
+  });
+
+  test("shows what looks like HTML as the text it is, pushed or loaded", async (t) => {
+    const example = await start(t);
+    const [here, there] = [await example.open(browser), await example.open(browser)];
+    const call = "<SCRIPT>X()</SCRIPT>";
+    const name = "<img src=x onerror=alert(1)> \"'&amp;";
+
+    await log(here, call, { name });
+    await shows(there, call);
+    await here.reload();
+
+    for (const page of [here, there]) {
+      const row = page.locator("#contacts tr").first();
+      assert.equal(await row.locator(".call").textContent(), call);
+      assert.equal(await row.locator(".name").textContent(), name);
+      assert.equal(await page.locator("#contacts img, #contacts script").count(), 0);
+      assert.deepEqual(page.complaints, []);
+    }
+  });
+
+  test("says what is wrong with a contact, beside its field", async (t) => {
+    const example = await start(t);
+    const page = await example.open(browser);
+
+    const { result } = await log(page, "   "); // The browser lets this pass, PHP does not.
+    assert.equal(result, "Which call sign was it?");
+    assert.equal(await page.locator("#call").getAttribute("aria-invalid"), "true");
+    await page.evaluate(() => { document.getElementById("band").selectedOptions[0].textContent = "11m"; });
+    assert.equal((await log(page, "DL1ABC")).result, "Choose a band of the list.");
+
+    assert.deepEqual(await calls(page), []);
+    assert.deepEqual(page.complaints.filter((words) => !REFUSED.test(words)), []);
+  });
+
+  test("works without scripts", async (t) => {
+    const example = await start(t);
+    const page = await example.open(browser, { javaScriptEnabled: false, state: null });
+
+    await page.locator("#call").fill("dl1abc");
+    await page.locator("#call").press("Enter");
+    await page.locator("#contacts tr").waitFor();
+
+    assert.deepEqual(await calls(page), ["DL1ABC"]);
+  });
+
+  test("keeps the secret and asks nobody but PHP and the worker", async (t) => {
+    const { worker, secret, example } = await startBoth(t);
+    const page = await example.open(browser);
+    await log(page, "DL1ABC");
+
+    const answers = await Promise.all(["", "entries.php", "token.php", "live-log.js"].map(async (file) => {
+      const answer = await page.request.get(example.address + file);
+      assert.equal(answer.status(), 200, file);
+      return answer.text();
+    }));
+    assert.ok(!answers.join().includes(secret), "the secret is in a page");
+    for (const file of ["config.php", "../config.php", "src/app.php", "var/live-log.sqlite"]) {
+      const answer = await page.request.get(example.address + file);
+      assert.ok(!(await answer.text()).includes("worker_url"), file);
+    }
+    const hosts = new Set(page.requested.map((url) => new URL(url).host));
+    hosts.delete("");
+    const expected = [new URL(example.address).host, new URL(worker.url).host];
+    assert.deepEqual([...hosts].filter((host) => !expected.includes(host)), []);
+  });
+});
+
+// Most of their time is waiting.
+describe("the live log without its worker", { timeout: 120_000, concurrency: 3 }, () => {
+  test("polls while the worker is away, also on a page that was opened meanwhile, and is live again", async (t) => {
+    const { worker, example } = await startBoth(t);
     const here = await example.open(browser);
     await worker.end("SIGKILL");
     const late = await example.open(browser, { state: null });
@@ -157,21 +260,8 @@ describe("the live log", { timeout: 300_000 }, () => {
     }
   });
 
-  test("saves in time while the worker hangs", async (t) => {
-    await startBoth();
-    const page = await example.open(browser);
-
-    worker.process.kill("SIGSTOP");
-    const { took, result } = await log(page, "DL1ABC");
-    worker.process.kill("SIGCONT");
-
-    t.diagnostic(`saved beside a worker that hangs in ${took.toFixed(0)} ms`);
-    assert.equal(result, "DL1ABC is in the log.");
-    assert.ok(took < 2000, `${took} ms`); // It waits for the worker for half a second.
-  });
-
-  test("says that it is offline when PHP cannot be reached, and is live again", async () => {
-    example = await Example.start();
+  test("says that it is offline when PHP cannot be reached, and is live again", async (t) => {
+    const example = await start(t);
     const [here, there] = [await example.open(browser), await example.open(browser)];
 
     await there.route("**/entries.php", (route) => route.abort());
@@ -183,8 +273,8 @@ describe("the live log", { timeout: 300_000 }, () => {
     assert.deepEqual(await calls(there), ["DL1ABC"]);
   });
 
-  test("polls on a site that has no worker", async () => {
-    example = await Example.start({ more: ["--no-worker"] });
+  test("polls on a site that has no worker", async (t) => {
+    const example = await start(t, { more: ["--no-worker"] });
     const [here, there] = [
       await example.open(browser, { state: "polling" }), await example.open(browser, { state: "polling" }),
     ];
@@ -196,104 +286,18 @@ describe("the live log", { timeout: 300_000 }, () => {
     assert.equal(example.family().some(({ command }) => command.startsWith("wavelog_worker")), false);
     for (const page of [here, there]) assert.deepEqual(page.complaints, []);
   });
-
-  test("refuses a form that does not come from its own page", async () => {
-    example = await Example.start();
-    const page = await example.open(browser);
-    const form = { call: "DL1ABC", band: "20m", mode: "SSB", report: "59", name: "" };
-    const stranger = await browser.newContext();
-
-    for (const request of [page.request, stranger.request]) {
-      for (const forged of [{}, { form_token: "" }, { form_token: "0".repeat(32) }]) {
-        const answer = await request.post(`${example.address}save.php`, { form: { ...form, ...forged } });
-        assert.equal(answer.status(), 403);
-        assert.match(await answer.text(), /^Not saved/);
-      }
-    }
-    assert.equal((await page.request.get(`${example.address}save.php`)).status(), 405);
-    await page.reload();
-
-    assert.deepEqual(await calls(page), []);
-    assert.equal(await page.locator(".empty").isVisible(), true);
-  });
-
-  test("shows what looks like HTML as the text it is, pushed or loaded", async () => {
-    example = await Example.start();
-    const [here, there] = [await example.open(browser), await example.open(browser)];
-    const call = "<SCRIPT>X()</SCRIPT>";
-    const name = "<img src=x onerror=alert(1)> \"'&amp;";
-
-    await log(here, call, { name });
-    await shows(there, call);
-    await here.reload();
-
-    for (const page of [here, there]) {
-      const row = page.locator("#contacts tr").first();
-      assert.equal(await row.locator(".call").textContent(), call);
-      assert.equal(await row.locator(".name").textContent(), name);
-      assert.equal(await page.locator("#contacts img, #contacts script").count(), 0);
-      assert.deepEqual(page.complaints, []);
-    }
-  });
-
-  test("says what is wrong with a contact, beside its field", async () => {
-    example = await Example.start();
-    const page = await example.open(browser);
-
-    const { result } = await log(page, "   "); // The browser lets this pass, PHP does not.
-    assert.equal(result, "Which call sign was it?");
-    assert.equal(await page.locator("#call").getAttribute("aria-invalid"), "true");
-    await page.evaluate(() => { document.getElementById("band").selectedOptions[0].textContent = "11m"; });
-    assert.equal((await log(page, "DL1ABC")).result, "Choose a band of the list.");
-
-    assert.deepEqual(await calls(page), []);
-    assert.deepEqual(page.complaints.filter((words) => !REFUSED.test(words)), []);
-  });
-
-  test("works without scripts", async () => {
-    example = await Example.start();
-    const page = await example.open(browser, { javaScriptEnabled: false, state: null });
-
-    await page.locator("#call").fill("dl1abc");
-    await page.locator("#call").press("Enter");
-    await page.locator("#contacts tr").waitFor();
-
-    assert.deepEqual(await calls(page), ["DL1ABC"]);
-  });
-
-  test("keeps the secret and asks nobody but PHP and the worker", async () => {
-    const secret = await startBoth();
-    const page = await example.open(browser);
-    await log(page, "DL1ABC");
-
-    const answers = await Promise.all(["", "entries.php", "token.php", "live-log.js"].map(async (file) => {
-      const answer = await page.request.get(example.address + file);
-      assert.equal(answer.status(), 200, file);
-      return answer.text();
-    }));
-    assert.ok(!answers.join().includes(secret), "the secret is in a page");
-    for (const file of ["config.php", "../config.php", "src/app.php", "var/live-log.sqlite"]) {
-      const answer = await page.request.get(example.address + file);
-      assert.ok(!(await answer.text()).includes("worker_url"), file);
-    }
-    const hosts = new Set(page.requested.map((url) => new URL(url).host));
-    hosts.delete("");
-    const expected = [new URL(example.address).host, new URL(worker.url).host];
-    assert.deepEqual([...hosts].filter((host) => !expected.includes(host)), []);
-  });
 });
 
 describe("the command that starts the live log", { timeout: 120_000 }, () => {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-    test(`leaves nothing running when it is ended by ${signal}`, async () => {
-      example = await Example.start();
+    test(`leaves nothing running when it is ended by ${signal}`, async (t) => {
+      const example = await start(t);
       await example.open(browser);
       const family = example.family();
       assert.ok(family.some(({ command }) => command.startsWith("wavelog_worker")), JSON.stringify(family));
       assert.ok(family.filter(({ command }) => command.startsWith("php")).length >= 2, JSON.stringify(family));
 
       const code = await example.end(signal);
-      example = undefined;
 
       assert.equal(code, 0);
       assert.deepEqual(family.filter(({ pid }) => existsSync(`/proc/${pid}`)), []);
@@ -301,14 +305,13 @@ describe("the command that starts the live log", { timeout: 120_000 }, () => {
   }
 
   for (const program of ["wavelog_worker", "php"]) {
-    test(`ends the rest and says so when ${program} dies`, async () => {
-      example = await Example.start();
+    test(`ends the rest and says so when ${program} dies`, async (t) => {
+      const example = await start(t);
       const family = example.family();
 
       process.kill(family.find(({ command }) => command.startsWith(program)).pid, "SIGKILL");
       const code = await example.ended;
       const { said } = example;
-      example = undefined;
 
       assert.equal(code, 1);
       assert.match(said, /one of the programs ended by itself/);
