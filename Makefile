@@ -69,7 +69,7 @@ test-php-versions: build ## clients/php under PHP 7.4 and 8.4, which it unpacks 
 .PHONY: test-js
 test-js: build $(addsuffix /node_modules/.package-lock.json,clients/js tests/browser) ## The JavaScript suites alone
 	cd clients/js && npm test
-	cd tests/browser && node --test
+	cd tests/browser && npm test
 
 # npm writes this file itself; it is older than the lock when there is something to install.
 %/node_modules/.package-lock.json: %/package-lock.json

@@ -1,22 +1,17 @@
 // What the tests of examples/php-live-log stand on: its `start`, run as a person runs it, and
 // pages of it in a real Chromium. Start reading at `Example`.
 
-import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { BINARY, listenTo, within } from "./support.js";
+import { BINARY, listenTo, start, within } from "./support.js";
 
 const START = fileURLToPath(new URL("../../examples/php-live-log/start", import.meta.url));
 
 const scratch = mkdtempSync(join(tmpdir(), "wavelog_worker's example tests "));
-const running = new Set();
-process.on("exit", () => {
-  for (const example of running) example.process.kill("SIGTERM"); // It ends what it started.
-  rmSync(scratch, { recursive: true, force: true });
-});
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 
 /** A running example with an empty log. */
 export class Example {
@@ -34,15 +29,10 @@ export class Example {
         WORKER_SECRET: secret, WORKER_CLIENT_URL: worker.url, WORKER_URL: `http://127.0.0.1:${worker.internalPort}`,
       });
     }
-    const child = spawn(START, ["--port", "0", "--ws-port", "0", "--internal-port", "0", ...more], {
+    const child = start(START, ["--port", "0", "--ws-port", "0", "--internal-port", "0", ...more], {
       env, stdio: ["ignore", "pipe", "pipe"],
-    });
-    Object.assign(example, { process: child, said: "" });
-    running.add(example);
-    example.ended = new Promise((resolve, reject) => {
-      child.once("exit", (code, signal) => resolve(signal ?? code));
-      child.once("error", reject);
-    }).finally(() => running.delete(example));
+    }, "SIGTERM"); // It ends what it started.
+    Object.assign(example, { process: child, ended: child.ended, said: "", contexts: [] });
     child.stderr.on("data", (data) => { example.said += data; });
     const open = new Promise((resolve) => {
       createInterface({ input: child.stdout }).on("line", (line) => {
@@ -83,6 +73,7 @@ export class Example {
    */
   async open(browser, { state = "live", ...options } = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    this.contexts.push(context);
     const page = await context.newPage();
     await listenTo(page);
     await page.goto(this.address);
@@ -94,6 +85,11 @@ export class Example {
 /** Waits until the page's indicator says `state`. */
 export async function stands(page, state, timeout = 20_000) {
   await page.locator(`#state[data-state="${state}"]`).waitFor({ timeout });
+}
+
+/** What the page hears when somebody brings its tab to the front. */
+export async function looksAt(page) {
+  await page.evaluate(() => { document.dispatchEvent(new Event("visibilitychange")); });
 }
 
 /** Fills in the form and sends it with the Enter key; returns when the page says what came of it. */

@@ -22,11 +22,25 @@ const END_MS = 10_000;
 
 // A killed demo cannot tidy up after itself. The name is one that a shell must be shown in quotes.
 const scratch = mkdtempSync(join(tmpdir(), "wavelog_worker's browser tests "));
-const running = new Set();
+/** Children, and what ends each if it is left when the tests are over. */
+const running = new Map();
 process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
+  for (const [child, signal] of running) child.kill(signal);
   rmSync(scratch, { recursive: true, force: true });
 });
+
+/** Starts a child that does not outlive the tests, and is ended by `signal` if they leave it;
+ * `child.ended` is its exit code or signal. */
+export function start(command, args, options, signal = "SIGKILL") {
+  const child = spawn(command, args, options);
+  running.set(child, signal);
+  child.ended = new Promise((resolve, reject) => {
+    child.once("exit", (code, by) => resolve(by ?? code));
+    child.once("error", reject);
+  }).finally(() => running.delete(child));
+  child.ended.catch(() => {}); // Whoever waits for it hears of it.
+  return child;
+}
 
 /** A running `wavelog_worker demo`. */
 export class Demo {
@@ -45,16 +59,11 @@ export class Demo {
   /** Starts the demo on the ports that it had before. */
   async startAgain() {
     const ports = ["--ws-port", this.wsPort, "--internal-port", this.internalPort].map(String);
-    const child = this.process = spawn(BINARY, ["demo", ...ports], {
+    const child = this.process = start(BINARY, ["demo", ...ports], {
       env: { ...process.env, TMPDIR: scratch, XDG_RUNTIME_DIR: scratch },
       stdio: ["ignore", "pipe", "inherit"],
     });
-    running.add(child);
-    this.ended = new Promise((resolve, reject) => {
-      child.once("exit", (code, signal) => resolve(signal ?? code));
-      child.once("error", reject);
-    }).finally(() => running.delete(child));
-    this.ended.catch(() => {}); // Whoever waits for it hears of it.
+    this.ended = child.ended;
     const lines = createInterface({ input: child.stdout });
     const listening = new Promise((resolve) => {
       // It goes on reading, so that the demo never waits for a full pipe.

@@ -27,12 +27,15 @@ const BETWEEN_ATTEMPTS_MS = 1_000;
 /** A worker that is overloaded (1013) gets pauses as after so many failures, at least. */
 const OVERLOADED_FAILURES = 3;
 /** Attempts that never open the socket may mean that PHP must register the topic again: it is
- * asked for a token at this failure in a row, and then not more often than this. When it was
- * live before, at the first one: a worker that was restarted has forgotten the topic, and nothing
- * else is going to tell it. A page that was just loaded had its topic registered. */
+ * asked for a token at this failure in a row. When it was live before, at the first one: a worker
+ * that was restarted has forgotten the topic, and nothing else is going to tell it. A page that was
+ * just loaded had its topic registered. */
 const ASK_AGAIN_AT = 3;
 const ASK_AGAIN_AT_AFTER_LIVE = 1;
-const ASK_AGAIN_AFTER_MS = 20_000;
+/** PHP may have been asked while the worker was away, in vain: it is asked once more after this,
+ * then after twice and three times as long, and in the end this often. */
+const ASK_AGAIN_AFTER_MS = 5_000;
+const ASK_AGAIN_AFTER_MOST_MS = 20_000;
 
 /** `readyState` of a socket that takes frames. */
 const OPEN = 1;
@@ -80,6 +83,8 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
   /** Whether PHP is to be asked for a token though there may be a good one. */
   let askAgain = false;
   let askedAt = 0;
+  /** How often it was, since a socket opened. */
+  let asks = 0;
   let wasLive = false;
   /** Whether a close code said that something was missed. */
   let told = false;
@@ -122,7 +127,8 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     become("connecting");
     if (mine !== turn) return;
     const expiry = expiryOf(token);
-    if (unopened >= askAt() && Math.abs(attemptAt - askedAt) >= ASK_AGAIN_AFTER_MS) askAgain = true;
+    const askAfter = Math.min(asks * ASK_AGAIN_AFTER_MS, ASK_AGAIN_AFTER_MOST_MS);
+    if (unopened >= askAt() && Math.abs(attemptAt - askedAt) >= askAfter) askAgain = true;
     const stale = !token || askAgain || (expiry && expiry - TOKEN_MARGIN_MS < attemptAt);
     if (getToken && stale) fetchToken(getToken, mine);
     else open();
@@ -131,6 +137,7 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
   function fetchToken(ask: () => string | Promise<string>, mine: number): void {
     askAgain = false;
     askedAt = Date.now();
+    asks += 1;
     const failed = (error: unknown): void => {
       if (mine !== turn) return;
       console.warn("WavelogWorker: getToken gave no token; it is asked again.", error);
@@ -165,7 +172,7 @@ export function openSession(url: string, options: SessionOptions, events: Sessio
     const early: Frame[] = [];
     timer = setTimeout(() => lose(VANISHED, "timeout"), options.connectTimeoutMs);
     opened.onopen = () => {
-      unopened = 0;
+      unopened = asks = 0;
       opened.send(JSON.stringify({ type: "auth", token: token || "", v: 2 }));
     };
     opened.onclose = (event) => lose(event.code, "closed");

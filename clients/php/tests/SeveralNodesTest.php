@@ -117,7 +117,7 @@ final class SeveralNodesTest extends WorkerTestCase
 
         $this->assertStringContainsString($nodes[0]->url, $failure->getMessage());
         $this->assertStringContainsString($nodes[1]->url, $failure->getMessage());
-        $this->assertLessThan(0.3, $seconds);
+        $this->assertLessThan(0.45, $seconds);
     }
 
     public function testAllNodesAreAskedAtTheSameTime(): void

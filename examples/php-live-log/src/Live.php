@@ -44,7 +44,7 @@ final class Live
         }
         return [
             'url' => $this->config['worker_client_url'],
-            'script' => $this->origin() . '/client.js',
+            'script' => $this->script(),
             'topic' => self::TOPIC,
             'token' => $this->token($visitor),
         ];
@@ -73,21 +73,15 @@ final class Live
         $this->worker->publish(self::TOPIC, ['event' => 'changed']);
     }
 
-    /** Where a page may load scripts from, beside its own server: for the Content-Security-Policy. */
-    public function scripts(): string
+    /** The client that the worker serves: for `wss://host` it is `https://host/client.js`. */
+    public function script(): string
     {
-        return $this->origin();
+        return preg_replace('/^ws/', 'http', rtrim($this->config['worker_client_url'], '/')) . '/client.js';
     }
 
-    /** Where a page may connect to, likewise. */
-    public function sockets(): string
+    /** What that client connects to: for the Content-Security-Policy, as the script is. */
+    public function socket(): string
     {
-        return rtrim($this->config['worker_client_url'], '/');
-    }
-
-    /** The worker as browsers reach it by HTTP: `ws://host` is `http://host`, `wss` is `https`. */
-    private function origin(): string
-    {
-        return (string) preg_replace('/^ws/', 'http', rtrim($this->config['worker_client_url'], '/'));
+        return rtrim($this->config['worker_client_url'], '/') . '/ws';
     }
 }

@@ -36,7 +36,7 @@ $visitor = Visitor::ofThisRequest();
 header(
     "Content-Security-Policy: default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     . "base-uri 'none'; frame-ancestors 'none'; "
-    . "script-src 'self' {$live->scripts()}; connect-src 'self' {$live->sockets()}"
+    . "script-src 'self' {$live->script()}; connect-src 'self' {$live->socket()}"
 );
 header('X-Content-Type-Options: nosniff');
 header('Referrer-Policy: same-origin');

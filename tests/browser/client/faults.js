@@ -6,8 +6,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { WebSocketServer } from "ws";
-import { freePorts } from "../support.js";
-import { scratch, start } from "./support.js";
+import { freePorts, start } from "../support.js";
+import { scratch } from "./support.js";
 
 /**
  * A TCP proxy to a port of loopback.

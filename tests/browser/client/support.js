@@ -9,7 +9,6 @@
 // `npm run build` makes there.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +18,7 @@ import { extname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { BINARY, freePorts, startBrowser, within } from "../support.js";
+import { BINARY, freePorts, start, startBrowser, within } from "../support.js";
 import { instrument } from "./page.js";
 
 const DIST = fileURLToPath(new URL("../../../clients/js/dist/", import.meta.url));
@@ -31,23 +30,7 @@ export const FAR = "worker.test";
 export const OUTAGE = /^WebSocket connection to .* failed|net::ERR_/;
 
 export const scratch = mkdtempSync(join(tmpdir(), "wavelog_worker client tests "));
-const running = new Set();
-process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-  rmSync(scratch, { recursive: true, force: true });
-});
-
-/** Starts a child that does not outlive the tests; `child.ended` is its exit code or signal. */
-export function start(command, args, options) {
-  const child = spawn(command, args, options);
-  running.add(child);
-  child.ended = new Promise((resolve, reject) => {
-    child.once("exit", (code, signal) => resolve(signal ?? code));
-    child.once("error", reject);
-  }).finally(() => running.delete(child));
-  child.ended.catch(() => {}); // Whoever waits for it hears of it.
-  return child;
-}
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 
 /** A token as PHP mints it (docs/protocol.md, "Token"); good for `ttlSecs` from now. */
 export function mintToken(topic, { ttlSecs = 3600, userId = 1, secret = SECRET } = {}) {

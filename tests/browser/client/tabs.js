@@ -7,9 +7,9 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { WebSocket } from "ws";
-import { within } from "../support.js";
+import { start, within } from "../support.js";
 import { instrument } from "./page.js";
-import { Client, scratch, start } from "./support.js";
+import { Client, scratch } from "./support.js";
 
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
