@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { BINARY, listenTo, start, within } from "./support.js";
+import { BINARY, freePorts, listenTo, start, within } from "./support.js";
 
 const START = fileURLToPath(new URL("../../examples/php-live-log/start", import.meta.url));
 
@@ -29,7 +29,9 @@ export class Example {
         WORKER_SECRET: secret, WORKER_CLIENT_URL: worker.url, WORKER_URL: `http://127.0.0.1:${worker.internalPort}`,
       });
     }
-    const child = start(START, ["--port", "0", "--ws-port", "0", "--internal-port", "0", ...more], {
+    const [wsPort, internalPort] = await freePorts(2);
+    const ports = ["--port", 0, "--ws-port", wsPort, "--internal-port", internalPort].map(String);
+    const child = start(START, [...ports, ...more], {
       env, stdio: ["ignore", "pipe", "pipe"],
     }, "SIGTERM"); // It ends what it started.
     Object.assign(example, { process: child, ended: child.ended, said: "", contexts: [] });

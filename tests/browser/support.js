@@ -165,12 +165,28 @@ export async function inShell(line) {
   return said;
 }
 
-/** Ports of loopback that nobody listens on. */
+const given = new Set();
+
+/**
+ * Ports of loopback that nobody listens on. They are below those that Linux gives to outgoing
+ * connections, so none takes one before it is used, or while its worker is away.
+ */
 export async function freePorts(number) {
-  const servers = Array.from({ length: number }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(servers.map((server) => once(server, "listening")));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  const ports = [];
+  while (ports.length < number) {
+    const port = 18_000 + Math.floor(Math.random() * 14_000);
+    if (given.has(port)) continue;
+    const server = createServer().listen(port, "127.0.0.1");
+    try {
+      await once(server, "listening");
+    } catch (error) {
+      if (error.code === "EADDRINUSE") continue;
+      throw error;
+    }
+    await once(server.close(), "close");
+    given.add(port);
+    ports.push(port);
+  }
   return ports;
 }
 
