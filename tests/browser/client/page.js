@@ -86,7 +86,9 @@ export function instrument() {
       for (const hook of ["onOpen", "onMessage", "onClose", "onReconnecting", "onReconnect", "onFailed"]) {
         hooks[hook] = (...args) => say(hook, { args });
       }
-      connections.set(name, globalThis.WavelogWorker.subscribe({ ...options, ...hooks }));
+      // On a busy machine a page's first socket takes longer than the usual 1.5 s.
+      const patient = { connectTimeoutMs: 10_000, ...options, ...hooks };
+      connections.set(name, globalThis.WavelogWorker.subscribe(patient));
     },
     call(name, method, args) {
       const connection = connections.get(name);
