@@ -234,8 +234,7 @@ impl Handshake {
 
     /// Answers up to `left` requests, until one asks for an upgrade that can be granted, for a
     /// page, for a topic that Redis has to be asked about, or for more than there is room for.
-    /// `known` is its answer to that of the
-    /// first request.
+    /// `known` is Redis' answer to that of the first request.
     fn request(
         &mut self,
         input: &mut [u8],

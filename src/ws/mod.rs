@@ -3,9 +3,11 @@
 //! One thread of its own serves all sockets of this port (`event_loop`): `request` reads the HTTP
 //! request and judges it, `handshake` upgrades it and waits for the auth frame, `session` does
 //! what the browser asks for from then on, `watch` has the deadlines and the pings. `script` is the
-//! client that pages load from here. `questions` are asked of Redis while a handshake waits; `orders` come from outside, among them `resync`:
-//! who may have missed something is closed, spread over a time. Before and after authentication are two types: what the first needs is freed before the long idle time
-//! begins. No task, no timer and no buffer per socket. Start reading at [`EventLoop::run`].
+//! client that pages load from here. `questions` are asked of Redis while a handshake waits;
+//! `orders` come from outside, among them `resync`: who may have missed something is closed, spread
+//! over a time. Before and after authentication are two types: what the first needs is freed before
+//! the long idle time begins. No task, no timer and no buffer per socket. Start reading at
+//! [`EventLoop::run`].
 
 mod event_loop;
 mod handshake;

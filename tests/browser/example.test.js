@@ -55,8 +55,7 @@ describe("the live log", { timeout: 120_000 }, () => {
     }
 
     t.diagnostic(`from the key press to the other screen: ${times.map((ms) => `${ms.toFixed(0)} ms`).join(", ")}`);
-    // One of the five may meet a machine that is busy with something else.
-    assert.ok(times.filter((ms) => ms < 1000).length >= 4, `${times}`);
+    assert.ok(times.every((ms) => ms < 1000), `${times}`);
     for (const page of [here, there]) {
       assert.deepEqual(await calls(page), ["ZL3RHI", "VK6LRT", "JA1NUT", "OE3XYZ/P", "DL1ABC", "W1AW"]);
       assert.match(await page.locator("#contacts tr").first().innerText(), /\d\d:\d\d\s+ZL3RHI\s+40m\s+CW\s+599\s+Ann/);
@@ -121,7 +120,7 @@ describe("the live log", { timeout: 120_000 }, () => {
     const { took, result } = await log(here, "DL1ABC");
     t.diagnostic(`saved without a worker in ${took.toFixed(0)} ms`);
     assert.equal(result, "DL1ABC is in the log.");
-    assert.ok(took < 2000, `${took} ms`);
+    assert.ok(took < 1000, `${took} ms`);
     await worker.startAgain();
     for (const page of [here, there]) {
       await stands(page, "live", 60_000);
