@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use self::member::{Joining, Member};
-use crate::api::{self, ApiContext};
+use crate::admin::Admin;
+use crate::api::{self, ApiContext, Beside};
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::cluster::{Gap, Gaps};
@@ -159,11 +160,20 @@ impl App {
         }
         let stopping = shutdown.stopping.clone();
         tokio::spawn(tidy(Arc::clone(&broker), stopping.clone()));
+        let admin = Arc::new(Admin {
+            broker: Arc::clone(&broker),
+            metrics: Arc::clone(&metrics),
+            http: config.http.clone(),
+            shutdown: shutdown.clone(),
+        });
+        let beside: Beside =
+            Arc::new(move |request, peer| Box::pin(Arc::clone(&admin).answer(request, peer)));
         let api = ApiContext {
             broker: Arc::clone(&broker),
             http: config.http.clone(),
             metrics: Arc::clone(&metrics),
             shutdown: shutdown.clone(),
+            beside: Some(beside),
         };
         api::start(internal, &Arc::new(api), api_threads()).map_err(RunError::Thread)?;
         let ws = ws.run(WsContext {

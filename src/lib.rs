@@ -5,6 +5,7 @@
 //! [`broker`] has the verbs; [`hub`] and [`link`] are the engine, from one publish to bytes in
 //! many sockets; [`ws`] is a browser's way in, [`api`] PHP's. `ARCHITECTURE.md` has the picture.
 
+pub mod admin;
 pub mod api;
 pub mod app;
 pub mod bench;

@@ -41,13 +41,34 @@ enum Verb {
     Ready,
 }
 
+impl Verb {
+    /// What a request to `path` wants; `None` if that is not PHP's.
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/internal/register" => Self::Register,
+            "/internal/unregister" => Self::Unregister,
+            "/internal/publish" | "/internal/push" => Self::Publish,
+            "/internal/status" => Self::Status,
+            "/internal/nodes" => Self::Nodes,
+            "/readyz" => Self::Ready,
+            _ => return None,
+        })
+    }
+}
+
 /// Answers `request`.
 pub(super) async fn handle(
     mut request: Request<Incoming>,
     peer: SocketAddr,
     context: &ApiContext,
 ) -> Answer {
-    match carry_out(&mut request, context).await {
+    let Some(verb) = Verb::of(request.uri().path()) else {
+        return match &context.beside {
+            Some(beside) => beside(request, peer).await,
+            None => ApiError::NotFound.answer(),
+        };
+    };
+    match carry_out(verb, &mut request, context).await {
         Ok(answer) => answer,
         Err(error) => {
             if error == ApiError::Forbidden {
@@ -63,18 +84,10 @@ pub(super) async fn handle(
 }
 
 async fn carry_out(
+    verb: Verb,
     request: &mut Request<Incoming>,
     context: &ApiContext,
 ) -> Result<Answer, ApiError> {
-    let verb = match request.uri().path() {
-        "/internal/register" => Verb::Register,
-        "/internal/unregister" => Verb::Unregister,
-        "/internal/publish" | "/internal/push" => Verb::Publish,
-        "/internal/status" => Verb::Status,
-        "/internal/nodes" => Verb::Nodes,
-        "/readyz" => Verb::Ready,
-        _ => return Err(ApiError::NotFound),
-    };
     let method = match verb {
         // For anybody, by any method.
         Verb::Ready if context.broker.is_ready() => return Ok(answer::ready()),

@@ -3,7 +3,8 @@
 //! `quick` serves the usual calls by itself, hyper reads all other HTTP and `handler` answers.
 //! Every wait has a deadline (`deadline`). Errors become HTTP status codes in `answer` and nowhere
 //! else. The port has threads of its own, each with a runtime that shares nothing, so that a
-//! publish wakes nobody but the thread that serves it, and waits for no drain of a long list.
+//! publish wakes nobody but the thread that serves it, and waits for no drain of a long list. Paths
+//! that are not PHP's go to whoever is [`Beside`].
 //! Start reading at [`start`].
 
 mod answer;
@@ -14,13 +15,16 @@ mod quick;
 use std::convert::Infallible;
 use std::io::{self, Cursor};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -46,7 +50,15 @@ pub struct ApiContext {
     pub metrics: Arc<Metrics>,
     /// The end.
     pub shutdown: Shutdown,
+    /// Who answers what is not PHP's; if nobody does, it is 404.
+    pub beside: Option<Beside>,
 }
+
+/// An answer that somebody beside the API gives.
+pub type BesideAnswer = Pin<Box<dyn Future<Output = Response<Full<Bytes>>> + Send>>;
+
+/// Answers requests whose path is not one of the API, with who asks.
+pub type Beside = Arc<dyn Fn(Request<Incoming>, SocketAddr) -> BesideAnswer + Send + Sync>;
 
 /// A connection that one thread accepted for another, and what the end waits for it by.
 type Handed = (std::net::TcpStream, SocketAddr, TaskTrackerToken);
@@ -207,7 +219,7 @@ mod tests {
         );
         let http = HttpConfig { request_timeout: Duration::from_secs(10), trusted_proxies: vec![] };
         let (broker, shutdown) = (Arc::new(broker), Shutdown::default());
-        Arc::new(ApiContext { broker, http, metrics, shutdown })
+        Arc::new(ApiContext { broker, http, metrics, shutdown, beside: None })
     }
 
     #[tokio::test]
