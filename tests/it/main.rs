@@ -42,6 +42,8 @@ mod keepalive;
 mod kit;
 mod load;
 mod memory;
+mod metrics;
+mod metrics_counts;
 mod overload;
 mod push;
 mod registry;
