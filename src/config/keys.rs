@@ -183,13 +183,16 @@ pub const TRUSTED_PROXIES: Key = Key::new(
     "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
     Kind::Networks,
 );
+/// Who may ask for metrics without the secret.
+pub const METRICS_ALLOW: Key =
+    Key::new("metrics_allow", "WORKER_METRICS_ALLOW", "127.0.0.0/8, ::1/128", Kind::Networks);
 /// Least level that is logged.
 pub const LOG_LEVEL: Key = Key::new("log_level", "WORKER_LOG_LEVEL", "info", Kind::LogLevel);
 /// Text or JSON.
 pub const LOG_FORMAT: Key = Key::new("log_format", "WORKER_LOG_FORMAT", "text", Kind::LogFormat);
 
 /// Every key, in the order of the sample and of `check`.
-pub const ALL: [&Key; 28] = [
+pub const ALL: [&Key; 29] = [
     &WORKER_SECRET,
     &WS_BIND,
     &WS_PORT,
@@ -204,6 +207,7 @@ pub const ALL: [&Key; 28] = [
     &OUTBOX_BYTES,
     &REQUEST_TIMEOUT,
     &TRUSTED_PROXIES,
+    &METRICS_ALLOW,
     &THREADS,
     &LOG_LEVEL,
     &LOG_FORMAT,

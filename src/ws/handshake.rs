@@ -17,10 +17,12 @@ use super::request::{self, Head, Refusal, Target};
 use super::script;
 use crate::broker::AuthError;
 use crate::client_addr::ClientAddr;
+use crate::metrics::Metrics;
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
 use crate::protocol::message::{self, Version};
 use crate::registry::Lookup;
+use crate::token::TokenError;
 
 /// Requests that are answered at a time. Who sends more at once is no browser, and every answer
 /// costs a system call.
@@ -163,6 +165,11 @@ impl Handshake {
         matches!(self.stage, Stage::Asking { .. } | Stage::Sending(_))
     }
 
+    /// Whether the connection is a WebSocket whose auth frame has to come.
+    pub(super) fn has_to_log_in(&self) -> bool {
+        matches!(self.stage, Stage::Auth(_))
+    }
+
     /// Sends more of the answer that is on its way, if one is, and then goes on with what came
     /// behind the request.
     pub(super) fn send(&mut self, context: &WsContext) -> Next {
@@ -202,11 +209,13 @@ impl Handshake {
             Stage::Request { unread, answered: true } if unread.is_empty() => Next::End,
             Stage::Request { .. } => {
                 context.metrics.http_timeouts.inc();
+                context.metrics.handshakes.timeout.inc();
                 debug!(client = %self.peer.ip(), "request timed out");
                 Next::End
             }
             Stage::Auth(upgraded) => {
                 context.metrics.auth_timeouts.inc();
+                context.metrics.logins.timeout.inc();
                 info!(topic = upgraded.topic, client = %upgraded.client, "login timed out");
                 self.end_with(&frame::close(CloseCode::AuthTimeout))
             }
@@ -220,9 +229,12 @@ impl Handshake {
     }
 
     /// The node ends.
-    pub(super) fn go_away(&mut self) -> Next {
+    pub(super) fn go_away(&mut self, context: &WsContext) -> Next {
         match &mut self.stage {
-            Stage::Auth(_) => self.end_with(&frame::close(CloseCode::GoingAway)),
+            Stage::Auth(_) => {
+                context.metrics.logins.going_away.inc();
+                self.end_with(&frame::close(CloseCode::GoingAway))
+            }
             Stage::Sending(sending) => {
                 sending.keep_alive = false;
                 Next::Wait
@@ -256,7 +268,10 @@ impl Handshake {
                     }
                     return next;
                 }
-                Err(refusal) => return self.end_with(&refusal.response(false, false)),
+                Err(refusal) => {
+                    count_refusal(refusal, &context.metrics);
+                    return self.end_with(&refusal.response(false, false));
+                }
             };
             let lookup = |topic: &str| known.take().unwrap_or_else(|| context.broker.lookup(topic));
             let answer = match decide(&head, lookup) {
@@ -268,6 +283,7 @@ impl Handshake {
                     let decoder = Decoder::default();
                     let upgraded = Upgraded { topic, client: head.client, decoder };
                     self.stage = Stage::Auth(Box::new(upgraded));
+                    context.metrics.handshakes.upgraded.inc();
                     if self.write(&request::switching(&accept)).is_err() {
                         return Next::End;
                     }
@@ -304,6 +320,7 @@ impl Handshake {
                     }
                 }
                 Err(refusal) => {
+                    count_refusal(refusal, &context.metrics);
                     debug!(client = %head.client, ?refusal, "request refused");
                     let response = refusal.response(keep_alive, head.is_head);
                     if !keep_alive {
@@ -341,7 +358,9 @@ impl Handshake {
             }
             if first.is_some() { Flow::Break(()) } else { Flow::Continue(()) }
         });
+        let logins = &context.metrics.logins;
         if let Err(error) = fed {
+            logins.protocol_error.inc();
             return self.end_with(&frame::close(error.close_code()));
         }
         match first {
@@ -350,9 +369,13 @@ impl Handshake {
                 Ok(()) => Next::Wait,
                 Err(_) => Next::End,
             },
-            Some(Err(code)) => self.end_with(&frame::close(code)),
+            Some(Err(code)) => {
+                logins.left.inc();
+                self.end_with(&frame::close(code))
+            }
             Some(Ok(auth)) => match judge(upgraded, auth, context) {
                 Ok((user_id, version)) => {
+                    logins.authenticated.inc();
                     pongs.extend_from_slice(&frame::text(&[version.auth_ok()]));
                     Next::Begin(Authenticated {
                         topic: std::mem::take(&mut upgraded.topic),
@@ -364,6 +387,7 @@ impl Handshake {
                     })
                 }
                 Err(error) => {
+                    logins.refused.inc();
                     let frames = [frame::text(&[error]), frame::close(CloseCode::Policy)];
                     self.end_with(&frames.concat())
                 }
@@ -435,12 +459,44 @@ fn judge(
     };
     result.map_err(|reason| {
         info!(topic, %client, %reason, "login refused");
-        context.metrics.auth_failures.inc();
+        count_auth_failure(reason, &context.metrics);
         match reason {
             AuthError::NoAuthFrame | AuthError::NoToken => message::AUTH_REQUIRED,
             AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,
         }
     })
+}
+
+/// Counts a request that does not become a WebSocket, if that is what it wanted to be.
+fn count_refusal(refusal: Refusal, metrics: &Metrics) {
+    let handshakes = &metrics.handshakes;
+    let counter = match refusal {
+        Refusal::UnknownTopic => &handshakes.unknown_topic,
+        Refusal::Away => &handshakes.redis_away,
+        Refusal::Malformed
+        | Refusal::TooLarge
+        | Refusal::MissingTopic
+        | Refusal::NoUpgrade
+        | Refusal::NotGet => &handshakes.bad_request,
+        Refusal::NotFound | Refusal::WrongMethod => return,
+    };
+    counter.inc();
+}
+
+fn count_auth_failure(reason: AuthError, metrics: &Metrics) {
+    metrics.auth_failures.inc();
+    let by = &metrics.auth_failures_by;
+    let counter = match reason {
+        AuthError::NoAuthFrame => &by.no_auth_frame,
+        AuthError::NoToken => &by.no_token,
+        AuthError::Token(TokenError::Malformed) => &by.malformed,
+        AuthError::Token(TokenError::BadSignature) => &by.bad_signature,
+        AuthError::Token(TokenError::Expired { .. }) => &by.expired,
+        AuthError::Token(TokenError::NoGrant) => &by.no_grant,
+        AuthError::Token(TokenError::OtherTopic) => &by.other_topic,
+        AuthError::TopicGone => &by.topic_gone,
+    };
+    counter.inc();
 }
 
 #[cfg(test)]
