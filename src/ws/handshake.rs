@@ -14,7 +14,7 @@ use tracing::{debug, info};
 
 use super::WsContext;
 use super::request::{self, Head, Refusal, Target};
-use super::script;
+use super::{health, script};
 use crate::broker::AuthError;
 use crate::client_addr::ClientAddr;
 use crate::protocol::close::CloseCode;
@@ -258,8 +258,17 @@ impl Handshake {
                 }
                 Err(refusal) => return self.end_with(&refusal.response(false, false)),
             };
+            if context.stopping.is_cancelled() {
+                return match head.target {
+                    Target::Health(_) => {
+                        self.end_with(&Refusal::Draining.response(false, head.is_head))
+                    }
+                    // As if it had not been accepted: a load balancer tries another node.
+                    _ => Next::End,
+                };
+            }
             let lookup = |topic: &str| known.take().unwrap_or_else(|| context.broker.lookup(topic));
-            let answer = match decide(&head, lookup) {
+            let reply = match decide(&head, lookup) {
                 Ok(Verdict::Ask(topic)) => {
                     self.stage = Stage::Asking { begun: input.to_vec(), left };
                     return Next::Ask(topic);
@@ -279,16 +288,17 @@ impl Handshake {
                         },
                     };
                 }
-                Ok(Verdict::Script(asked)) => Ok(asked),
+                Ok(Verdict::Script(asked)) => Reply::Script(asked),
+                Ok(Verdict::Healthy) => Reply::Healthy,
                 Err(Refusal::NotFound) if context.pages.is_some() => {
                     return Next::Page(input.to_vec());
                 }
-                Err(refusal) => Err(refusal),
+                Err(refusal) => Reply::Refusal(refusal),
             };
             left -= 1;
             let keep_alive = head.keep_alive && (left > 0 || input.len() == head.size);
-            match answer {
-                Ok(asked) => {
+            let short = match reply {
+                Reply::Script(asked) => {
                     debug!(client = %head.client, "client script asked for");
                     let mut answer = asked.answer(keep_alive, head.is_head);
                     match answer.send(&mut self.stream) {
@@ -302,16 +312,20 @@ impl Handshake {
                         }
                         Err(_) => return Next::End,
                     }
+                    None
                 }
-                Err(refusal) => {
+                Reply::Healthy => Some(health::serving(keep_alive, head.is_head)),
+                Reply::Refusal(refusal) => {
                     debug!(client = %head.client, ?refusal, "request refused");
-                    let response = refusal.response(keep_alive, head.is_head);
-                    if !keep_alive {
-                        return self.end_with(&response);
-                    }
-                    if self.write(&response).is_err() {
-                        return Next::End;
-                    }
+                    Some(refusal.response(keep_alive, head.is_head))
+                }
+            };
+            if let Some(response) = short {
+                if !keep_alive {
+                    return self.end_with(&response);
+                }
+                if self.write(&response).is_err() {
+                    return Next::End;
                 }
             }
             if let Stage::Request { answered, .. } = &mut self.stage {
@@ -399,6 +413,15 @@ enum Verdict {
     Ask(String),
     /// It is answered with the client's script.
     Script(script::Asked),
+    /// It is told that the node serves.
+    Healthy,
+}
+
+/// An answer that leaves the connection to HTTP.
+enum Reply {
+    Script(script::Asked),
+    Healthy,
+    Refusal(Refusal),
 }
 
 /// What becomes of a request; `lookup` says what is known of its topic.
@@ -406,6 +429,7 @@ fn decide(head: &Head, lookup: impl FnOnce(&str) -> Lookup) -> Result<Verdict, R
     let (topic, upgrade) = match &head.target {
         Target::WebSocket { topic, upgrade } => (topic, upgrade),
         Target::Script(asked) => return asked.map(Verdict::Script),
+        Target::Health(asked) => return asked.map(|()| Verdict::Healthy),
         Target::Other => return Err(Refusal::NotFound),
     };
     let topic = topic.as_ref().ok_or(Refusal::MissingTopic)?;
