@@ -11,8 +11,8 @@ impl Browser {
         self.status().await
     }
 
-    /// Whether the connection ends without a word.
-    async fn is_ended(mut self) -> bool {
+    /// Whether the connection ended without a word.
+    async fn ended(mut self) -> bool {
         let read = timeout(PATIENCE, self.stream.read_u8()).await.unwrap();
         read.is_err()
     }
@@ -28,11 +28,11 @@ async fn from_the_first_moment_of_the_end_healthz_is_503_and_nobody_is_let_in() 
     node.stopping.cancel();
 
     assert_eq!(kept.ask_health().await, 503);
-    assert!(kept.is_ended().await);
+    assert!(kept.ended().await);
     assert_eq!(node.connect().await.ask_health().await, 503);
     let mut newcomer = node.connect().await;
     newcomer.stream.write_all(upgrade("a").as_bytes()).await.unwrap();
-    assert!(newcomer.is_ended().await, "a load balancer tries another node");
+    assert!(newcomer.ended().await, "a load balancer tries another node");
     node.reaches("a", &mut browsers).await;
 }
 
