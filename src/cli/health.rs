@@ -9,7 +9,7 @@ use crate::client::address::Address;
 use crate::client::health::{self, Question};
 use crate::config::Env;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 pub(super) struct HealthArgs {
     /// Ask only whether it answers: also a node without Redis does.
     #[arg(long, conflicts_with = "ws")]
