@@ -6,6 +6,7 @@
 
 pub mod address;
 mod http;
+pub mod tls;
 mod worker;
 
 pub use self::http::CallError;
