@@ -10,6 +10,8 @@ mod given;
 pub mod go_duration;
 pub mod keys;
 mod load;
+#[cfg(test)]
+mod manual;
 mod problem;
 mod raw;
 mod redis_url;

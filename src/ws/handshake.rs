@@ -13,16 +13,15 @@ use mio::net::TcpStream;
 use tracing::{debug, info};
 
 use super::WsContext;
+use super::counting::{count_auth_failure, count_refusal};
 use super::request::{self, Head, Refusal, Target};
-use super::script;
+use super::{health, script};
 use crate::broker::AuthError;
 use crate::client_addr::ClientAddr;
-use crate::metrics::Metrics;
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
 use crate::protocol::message::{self, Version};
 use crate::registry::Lookup;
-use crate::token::TokenError;
 
 /// Requests that are answered at a time. Who sends more at once is no browser, and every answer
 /// costs a system call.
@@ -273,8 +272,17 @@ impl Handshake {
                     return self.end_with(&refusal.response(false, false));
                 }
             };
+            if context.stopping.is_cancelled() {
+                return match head.target {
+                    Target::Health(_) => {
+                        self.end_with(&Refusal::Draining.response(false, head.is_head))
+                    }
+                    // As if it had not been accepted: a load balancer tries another node.
+                    _ => Next::End,
+                };
+            }
             let lookup = |topic: &str| known.take().unwrap_or_else(|| context.broker.lookup(topic));
-            let answer = match decide(&head, lookup) {
+            let reply = match decide(&head, lookup) {
                 Ok(Verdict::Ask(topic)) => {
                     self.stage = Stage::Asking { begun: input.to_vec(), left };
                     return Next::Ask(topic);
@@ -295,16 +303,17 @@ impl Handshake {
                         },
                     };
                 }
-                Ok(Verdict::Script(asked)) => Ok(asked),
+                Ok(Verdict::Script(asked)) => Reply::Script(asked),
+                Ok(Verdict::Healthy) => Reply::Healthy,
                 Err(Refusal::NotFound) if context.pages.is_some() => {
                     return Next::Page(input.to_vec());
                 }
-                Err(refusal) => Err(refusal),
+                Err(refusal) => Reply::Refusal(refusal),
             };
             left -= 1;
             let keep_alive = head.keep_alive && (left > 0 || input.len() == head.size);
-            match answer {
-                Ok(asked) => {
+            let short = match reply {
+                Reply::Script(asked) => {
                     debug!(client = %head.client, "client script asked for");
                     let mut answer = asked.answer(keep_alive, head.is_head);
                     match answer.send(&mut self.stream) {
@@ -318,17 +327,21 @@ impl Handshake {
                         }
                         Err(_) => return Next::End,
                     }
+                    None
                 }
-                Err(refusal) => {
+                Reply::Healthy => Some(health::serving(keep_alive, head.is_head)),
+                Reply::Refusal(refusal) => {
                     count_refusal(refusal, &context.metrics);
                     debug!(client = %head.client, ?refusal, "request refused");
-                    let response = refusal.response(keep_alive, head.is_head);
-                    if !keep_alive {
-                        return self.end_with(&response);
-                    }
-                    if self.write(&response).is_err() {
-                        return Next::End;
-                    }
+                    Some(refusal.response(keep_alive, head.is_head))
+                }
+            };
+            if let Some(response) = short {
+                if !keep_alive {
+                    return self.end_with(&response);
+                }
+                if self.write(&response).is_err() {
+                    return Next::End;
                 }
             }
             if let Stage::Request { answered, .. } = &mut self.stage {
@@ -423,6 +436,15 @@ enum Verdict {
     Ask(String),
     /// It is answered with the client's script.
     Script(script::Asked),
+    /// It is told that the node serves.
+    Healthy,
+}
+
+/// An answer that leaves the connection to HTTP.
+enum Reply {
+    Script(script::Asked),
+    Healthy,
+    Refusal(Refusal),
 }
 
 /// What becomes of a request; `lookup` says what is known of its topic.
@@ -430,6 +452,7 @@ fn decide(head: &Head, lookup: impl FnOnce(&str) -> Lookup) -> Result<Verdict, R
     let (topic, upgrade) = match &head.target {
         Target::WebSocket { topic, upgrade } => (topic, upgrade),
         Target::Script(asked) => return asked.map(Verdict::Script),
+        Target::Health(asked) => return asked.map(|()| Verdict::Healthy),
         Target::Other => return Err(Refusal::NotFound),
     };
     let topic = topic.as_ref().ok_or(Refusal::MissingTopic)?;
@@ -465,38 +488,6 @@ fn judge(
             AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,
         }
     })
-}
-
-/// Counts a request that does not become a WebSocket, if that is what it wanted to be.
-fn count_refusal(refusal: Refusal, metrics: &Metrics) {
-    let handshakes = &metrics.handshakes;
-    let counter = match refusal {
-        Refusal::UnknownTopic => &handshakes.unknown_topic,
-        Refusal::Away => &handshakes.redis_away,
-        Refusal::Malformed
-        | Refusal::TooLarge
-        | Refusal::MissingTopic
-        | Refusal::NoUpgrade
-        | Refusal::NotGet => &handshakes.bad_request,
-        Refusal::NotFound | Refusal::WrongMethod => return,
-    };
-    counter.inc();
-}
-
-fn count_auth_failure(reason: AuthError, metrics: &Metrics) {
-    metrics.auth_failures.inc();
-    let by = &metrics.auth_failures_by;
-    let counter = match reason {
-        AuthError::NoAuthFrame => &by.no_auth_frame,
-        AuthError::NoToken => &by.no_token,
-        AuthError::Token(TokenError::Malformed) => &by.malformed,
-        AuthError::Token(TokenError::BadSignature) => &by.bad_signature,
-        AuthError::Token(TokenError::Expired { .. }) => &by.expired,
-        AuthError::Token(TokenError::NoGrant) => &by.no_grant,
-        AuthError::Token(TokenError::OtherTopic) => &by.other_topic,
-        AuthError::TopicGone => &by.topic_gone,
-    };
-    counter.inc();
 }
 
 #[cfg(test)]
