@@ -46,7 +46,7 @@ docs:
 
 .PHONY: docs-tables
 docs-tables: ## Write the tables of the manual that are made from the code
-	UPDATE_DOCS=1 cargo test --lib config::manual
+	UPDATE_DOCS=1 cargo test --lib manual::
 
 .PHONY: unit
 unit:
