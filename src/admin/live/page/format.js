@@ -47,6 +47,12 @@ export const clock = (at, fraction) => new Date(at).toLocaleTimeString("en-GB", 
   hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: fraction,
 }));
 
+/** A moment that may be long ago. @param {number} at @param {number} now both Unix ms */
+export function moment(at, now) {
+  const today = new Date(at).toDateString() === new Date(now).toDateString();
+  return today ? clock(at) : `${new Date(at).toLocaleDateString("en-GB", { day: "numeric", month: "short" })}, ${clock(at)}`;
+}
+
 /** `one` thing or several. @param {number} amount @param {string} one @param {string} [more] */
 export const plural = (amount, one, more = `${one}s`) => `${count(amount)} ${amount === 1 ? one : more}`;
 

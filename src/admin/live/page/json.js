@@ -74,7 +74,7 @@ export function setOut(text) {
   let depth = 0;
   let flatUntil = 0;
   let place = 0;
-  const line = () => `\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
+  const line = () => `\n${"  ".repeat(Math.max(0, Math.min(depth, DEEPEST)))}`;
   for (;;) {
     place += at(SPACE, text, place).length;
     const token = at(TOKEN, text, place);

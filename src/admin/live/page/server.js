@@ -48,7 +48,7 @@ export async function ask(path, { query = {}, body, signal, patience = 10_000 } 
     if (answer.status === 401) throw new SignedOut();
     if (json?.error || (answer.status >= 400 && answer.status < 500)) throw new Refused(answer.status, json);
     throw new Away();
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     if (error instanceof TypeError || (error.name === "AbortError" && !signal?.aborted)) throw new Away();
     throw error;
   } finally {

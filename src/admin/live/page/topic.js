@@ -82,7 +82,7 @@ export class TopicView {
       const { delivered_to: got } = await ask("publish", { body });
       const took = `The worker answered within ${Math.ceil(performance.now() - began)} ms.`;
       this.outcome("good", got ? `Sent to ${plural(got, "subscriber")}` : "Accepted; nobody is subscribed on this node", took, topic);
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       if (error instanceof SignedOut) this.signedOut();
       else this.outcome("bad", "Not published", error instanceof Away ? "The worker does not answer." : error.message, topic);
     } finally {

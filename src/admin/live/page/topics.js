@@ -22,7 +22,7 @@ export class Topics {
       this.showOrder();
       askNow();
     };
-    for (const button of this.buttons = [...document.querySelectorAll("[data-sort]")]) {
+    for (const button of this.buttons = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-sort]")])) {
       button.addEventListener("click", () => {
         const { sort } = button.dataset;
         const first = sort === "topic" ? "asc" : "desc";
