@@ -46,10 +46,10 @@ describe("JSON as text", () => {
       assert.equal(bare(joined(text)), bare(text), text);
     }
     for (const text of GOOD) assert.deepEqual(JSON.parse(joined(text)), JSON.parse(text));
-    assert.equal(joined('{"a":[1,2],"b":{"c":"a long text that does not fit into a single line","d":1}}'), `{
+    assert.equal(joined('{"a":[1,2],"b":{"c":"a long text that does not fit into a single line of a person who reads it","d":1}}'), `{
   "a": [1, 2],
   "b": {
-    "c": "a long text that does not fit into a single line",
+    "c": "a long text that does not fit into a single line of a person who reads it",
     "d": 1
   }
 }`);

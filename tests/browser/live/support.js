@@ -70,21 +70,22 @@ export async function traffic(stage, worker, topic, everyMs = 50) {
   await stage.keep(timer, () => clearInterval(timer));
 }
 
-/** A redis-server of this test; returns its URL. */
+/** A redis-server of this test: its `url`, and `end()`. */
 export async function startRedis(stage) {
   const [port] = await freePorts(1);
   const folder = mkdtempSync(join(tmpdir(), "wavelog_worker live tests "));
   const child = start("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  await stage.keep(child, async () => {
+  const end = async () => {
     child.kill("SIGKILL");
     await child.ended;
-    rmSync(folder, { recursive: true });
-  });
+    rmSync(folder, { recursive: true, force: true });
+  };
+  await stage.keep(child, end);
   const ready = new Promise((resolve) => {
     createInterface({ input: child.stdout }).on("line", (line) => /Ready to accept connections/i.test(line) && resolve());
   });
   await within(10_000, "redis-server listens", Promise.race([ready, child.ended.then((how) => { throw new Error(`redis-server ended: ${how}`); })]));
-  return `redis://127.0.0.1:${port}/0`;
+  return { url: `redis://127.0.0.1:${port}/0`, end };
 }
