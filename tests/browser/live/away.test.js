@@ -29,8 +29,9 @@ scenario("a worker that is killed is said to be away, and its page goes on when 
   await enter(page);
   await reads(page, "#verdict-words", /^(?!The worker)/);
   assert.equal(await page.getByLabel("Payload, as JSON").inputValue(), '{"half": "typed"}');
-  await page.locator("#tail-events .note", { hasText: "may be missing" }).first().waitFor();
+  await page.locator("#tail-events .note", { hasText: "The worker was away" }).waitFor();
   await reads(page, "#tail-state", /^Following\.$/);
+  assert.equal(await page.locator("#tail-events > li").first().getAttribute("class"), null); // Events come again.
   await page.getByRole("link", { name: "Overview" }).click();
   const line = page.locator("figure path.line").nth(1);
   await page.waitForFunction((path) => (path.getAttribute("d").match(/M/g) ?? []).length >= 1, await line.elementHandle());

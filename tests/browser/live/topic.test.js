@@ -2,18 +2,24 @@
 
 import assert from "node:assert/strict";
 import { mintToken, oneBrowser, scenario } from "../client/support.js";
-import { isCalm, openLive, reads, subscribe } from "./support.js";
+import { enter, isCalm, openLive, reads, subscribe } from "./support.js";
 
 const browser = oneBrowser();
 const TOPIC = "session.42";
 const events = (page) => page.locator("#tail-events pre");
-const following = (page) => reads(page, "#tail-state", /^Following\.$/);
+
+/** Waits until the worker follows the topic for the page: it has answered what was asked after that. */
+async function following(page, open) {
+  await Promise.all([page.waitForRequest(/live\/tail/), open]);
+  await page.waitForResponse(/live\/state/);
+  await page.waitForResponse(/live\/state/);
+}
 
 async function openTopic(stage, topic = TOPIC) {
   const worker = await stage.worker();
   await worker.register(topic);
-  const page = await openLive(stage, worker, { hash: `#topic/${encodeURIComponent(topic)}` });
-  await following(page);
+  const page = await openLive(stage, worker, { hash: `#topic/${encodeURIComponent(topic)}`, signIn: false });
+  await following(page, enter(page));
   return { worker, page };
 }
 
@@ -84,8 +90,8 @@ scenario("a test event reaches a page in a browser, and the form says how many h
 
 scenario("a topic that is not registered is said to be so, and can be registered first", browser, async (stage) => {
   const worker = await stage.worker();
-  const page = await openLive(stage, worker, { hash: "#topic/new%20one" });
-  await following(page);
+  const page = await openLive(stage, worker, { hash: "#topic/new%20one", signIn: false });
+  await following(page, enter(page));
 
   await page.getByRole("button", { name: "Publish" }).click();
   await reads(page, "#publish-outcome", /^Not published.*not registered/);

@@ -22,6 +22,8 @@ const problems = new Problems();
 const settings = new Settings();
 /** The view that the address names. */
 let view = "overview";
+/** What the worker calls itself. */
+let node = "";
 /** When the worker answered last, by this browser's clock. */
 let answered = 0;
 
@@ -32,7 +34,7 @@ async function round(signal) {
   const wish = view === "topics" ? topics.query : view === "topic" ? topic.query : {};
   const asked = JSON.stringify(wish);
   const state = await ask("state", { query: { after: samples.last, ...wish }, signal });
-  if (view === "config") await settings.load(signal);
+  if (view === "config") await settings.load(state.node, signal);
   answered = Date.now();
   samples.take(state);
   document.documentElement.dataset.link = "live";
@@ -64,6 +66,7 @@ part("retry").addEventListener("click", () => poll.soon());
 /** @param {any} state */
 function showTop(state) {
   const { name, version, uptime_seconds: uptime, ready, draining } = state.node;
+  node = name;
   const readiness = draining ? "ending" : ready ? "ready" : "not ready";
   say(part("about"), `${visible(name)} · ${visible(version)} · up for ${duration(uptime)} · ${readiness}`);
   showVerdict(verdict(state));
@@ -81,7 +84,7 @@ function showVerdict({ level, words, more, href }) {
 
 function showTitle(words = part("verdict-words").textContent) {
   const where = { overview: "", topics: "Topics · ", topic: `${visible(topic.topic)} · `, problems: "Problems · ", config: "Config · " }[view];
-  const title = `${where}${words} · wavelog_worker`;
+  const title = `${where}${words} · ${visible(node || "wavelog_worker")}`;
   if (document.title !== title) document.title = title;
 }
 
@@ -189,12 +192,13 @@ function showSecret(shown) {
 part("reveal").addEventListener("click", () => showSecret(part("secret").type === "password"));
 
 part("sign-out").addEventListener("click", async () => {
+  let words = "Signed out.";
   try {
     await ask("sign-out", { body: "{}" });
-  } catch {
-    // The session ends with the worker, or by its time.
+  } catch (error) {
+    if (!(error instanceof SignedOut)) words = "The worker does not answer. If it comes back with this session, sign out again.";
   }
-  signedOut("Signed out.");
+  signedOut(words);
 });
 
 say(part("host"), location.host);

@@ -85,10 +85,10 @@ export class Overview {
 }
 
 /** @param {any} redis @param {number} now */
-function redisWords({ state, url, since, waiting_bytes: waiting, queue }, now) {
+function redisWords({ state, url, since, waiting_bytes: waiting, queue, error }, now) {
   const age = since ? ` for ${duration((now - since) / 1000)}` : "";
   const held = waiting ? `, ${bytes(waiting)} wait for it` : queue ? `, ${plural(queue, "event")} on the way` : "";
-  return `Redis ${visible(url)} is ${state === "up" ? "connected" : state}${age}${held}.`;
+  return `Redis ${visible(url)} is ${state === "up" ? "connected" : state}${age}${held}${error ? `: ${visible(error)}` : ""}.`;
 }
 
 /** A row of the table of nodes. @param {any} first */

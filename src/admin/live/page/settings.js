@@ -12,12 +12,11 @@ export class Settings {
     part("config-set").addEventListener("change", () => this.filter());
   }
 
-  /** Asks the worker for it; it may have been restarted with another. @param {AbortSignal} [signal] */
-  async load(signal) {
+  /** Asks the worker for it, once for each start of one. @param {any} node @param {AbortSignal} [signal] */
+  async load({ id, started_at: start }, signal) {
+    if (this.known === `${id} ${start}`) return;
     const { settings, risks } = await ask("config", { signal });
-    const known = JSON.stringify([settings, risks]);
-    if (known === this.known) return;
-    this.known = known;
+    this.known = `${id} ${start}`;
     this.settings = settings;
     part("risks").hidden = risks.length === 0;
     part("risks-list").replaceChildren(...risks.map((/** @type {string} */ risk) => make("li", visible(risk))));

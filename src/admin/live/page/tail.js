@@ -1,4 +1,5 @@
 // The events of one topic as they come, by a long poll that is asked again as soon as it answers.
+// The worker numbers events, so that none comes twice.
 
 import { make, part, say } from "./dom.js";
 import { bytes, clock, plural, visible } from "./format.js";
@@ -12,6 +13,8 @@ const LINES = 20;
 const COLOURED = 1500;
 /** The worker answers within 20 s. */
 const PATIENCE_MS = 30_000;
+/** So long the worker goes on following for nobody. */
+const KEPT_MS = 25_000;
 const AGAIN_MS = 2000;
 
 export class Tail {
@@ -19,7 +22,11 @@ export class Tail {
   constructor(signedOut) {
     this.signedOut = signedOut;
     this.topic = "";
+    /** Number of the last event. */
+    this.after = 0;
     this.paused = false;
+    this.stopped = 0;
+    this.state = part("tail-state");
     /** What came while it was paused, oldest first. @type {Element[]} */
     this.waiting = [];
     this.events = part("tail-events");
@@ -31,15 +38,14 @@ export class Tail {
     part("tail-clear").addEventListener("click", () => this.clear());
   }
 
-  /** Follows `topic` from now on. @param {string} topic */
+  /** Follows `topic` from now on, or goes on. @param {string} topic */
   follow(topic) {
     if (this.following && topic === this.topic) return;
     this.stop();
     if (topic !== this.topic) {
-      this.topic = topic;
-      this.paused = false;
+      Object.assign(this, { topic, after: 0, paused: false });
       this.clear();
-    } else if (this.events.childElementCount) {
+    } else if (performance.now() > this.stopped + KEPT_MS && this.events.childElementCount) {
       this.add(note("Not followed for a while; events may be missing here."));
     }
     this.following = new AbortController();
@@ -47,6 +53,7 @@ export class Tail {
   }
 
   stop() {
+    if (this.following) this.stopped = performance.now();
     this.following?.abort();
     this.following = undefined;
     clearTimeout(this.timer);
@@ -58,25 +65,35 @@ export class Tail {
     this.showPause();
   }
 
+  /** The worker answers other questions: it is asked again at once. */
+  goOn() {
+    if (this.again) say(this.state, "Following.");
+    this.again?.();
+  }
+
   /** @param {string} topic @param {AbortSignal} signal */
   async run(topic, signal) {
-    let after = 0;
+    say(this.state, "Waiting for events…");
     while (!signal.aborted) {
       try {
-        const begun = after > 0;
-        if (!begun) say(part("tail-state"), "Waiting for events…");
-        const answer = await ask("tail", { query: { topic, after }, signal, patience: PATIENCE_MS });
-        after = answer.next;
-        say(part("tail-state"), "Following.");
-        if (answer.missed) this.add(note(`${plural(answer.missed, "event")} missed: they came faster than this page took them.`));
-        for (const event of answer.events) this.add(eventItem(event));
-      } catch (error) {
+        const { next, missed, events } = await ask("tail", { query: { topic, after: this.after }, signal, patience: PATIENCE_MS });
+        this.after = next;
+        say(this.state, "Following.");
+        if (missed) this.add(note(`${plural(missed, "event")} missed: they came faster than this page took them.`));
+        for (const event of events) this.add(eventItem(event));
+      } catch (/** @type {any} */ error) {
         if (signal.aborted) return;
         if (error instanceof SignedOut) return this.signedOut();
-        if (after) this.add(note("The worker was away; events may be missing here."));
-        after = 0;
-        say(part("tail-state"), error instanceof Refused ? error.message : "The worker does not answer; trying again.");
-        await new Promise((resolve) => this.timer = setTimeout(resolve, AGAIN_MS));
+        const refused = error instanceof Refused;
+        const words = refused ? error.message : "The worker does not answer; trying again.";
+        if (!refused && this.state.textContent !== words) this.add(note("The worker was away; events may be missing here."));
+        say(this.state, words);
+        await new Promise((resolve) => {
+          this.timer = setTimeout(resolve, AGAIN_MS);
+          if (!refused) this.again = () => resolve(undefined);
+        });
+        clearTimeout(this.timer);
+        this.again = undefined;
       }
     }
   }

@@ -7,6 +7,9 @@ import { Away, ask, SignedOut } from "./server.js";
 import { Tail } from "./tail.js";
 import { tokenWords } from "./topics.js";
 
+/** Letters of a name by which the worker finds it. */
+const SEARCHED = 50;
+
 export class TopicView {
   /** @param {() => void} signedOut hears that there is no session any more */
   constructor(signedOut) {
@@ -26,7 +29,7 @@ export class TopicView {
 
   /** What to ask the worker for while this is shown. */
   get query() {
-    return { topics: 1, search: this.topic, sort: "topic", order: "asc", limit: 500 };
+    return { topics: 1, search: [...this.topic].slice(0, SEARCHED).join(""), sort: "topic", order: "asc", limit: 500 };
   }
 
   /** Begins to show `topic`; goes on if it was shown before. @param {string} topic */
@@ -46,6 +49,7 @@ export class TopicView {
 
   /** @param {any} state the answer to `GET /live/state` with `query` */
   show({ topics }) {
+    this.tail.goOn();
     const facts = topics.shown.find((/** @type {any} */ one) => one.topic === this.topic);
     say(part("topic-facts"), facts ? [
       plural(facts.subscribers, "subscriber"),
