@@ -16,7 +16,7 @@ scenario("a worker that is killed is said to be away, and its page goes on when 
   await page.getByLabel("Payload, as JSON").fill('{"half": "typed"}');
 
   await worker.end("SIGKILL");
-  await reads(page, "#verdict", /^The worker does not answer\s*What is shown is of \d\d:\d\d:\d\d\. Trying again by itself\./);
+  await reads(page, "#verdict p", /^The worker does not answer\s*What is shown is of \d\d:\d\d:\d\d\. Trying again by itself\./);
   assert.ok(await page.locator("#tail-events pre").count() > 0, "what was shown is gone");
   await reads(page, "#tail-state", /^The worker does not answer; trying again\.$/);
   await page.getByRole("button", { name: "Publish" }).click();
@@ -49,12 +49,12 @@ scenario("two nodes show each other, a killed one as silent, and Redis as away",
   await row("node-two").filter({ hasText: "up" }).waitFor();
   await row("node-one").filter({ hasText: "up, this one" }).waitFor();
   await reads(page, "#redis", /^Redis redis:\/\/127\.0\.0\.1:\d+\/0 is connected/);
-  await reads(page, "#verdict", /^All is well\s*2 nodes$/);
+  await reads(page, "#verdict p", /^All is well\s*2 nodes$/);
   await page.waitForFunction(() => [...document.querySelectorAll("#nodes tr")].some((tr) => tr.cells[0].textContent === "node-two" && tr.cells[2].textContent === "1"));
 
   await two.end("SIGKILL");
   await row("node-two").filter({ hasText: /silent for \d+ s/ }).waitFor({ timeout: 25_000 });
-  await reads(page, "#verdict", /Node node-two is silent/);
+  await reads(page, "#verdict p", /Node node-two is silent/);
   await redis.end();
   await reads(page, "#verdict-words", /^Redis is away since \d\d:\d\d:\d\d; other nodes do not hear this one$/);
   assert.equal(await page.locator("#verdict").getAttribute("data-level"), "bad");

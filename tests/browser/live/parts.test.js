@@ -116,7 +116,9 @@ describe("samples", () => {
     const samples = new Samples();
     samples.take(state(2000, 500, [1000, 2000], [1, 2]));
     assert.equal(samples.last, 501);
-    const anew = { id: "b", started_at: 2 };
+    samples.take(state(2000, 502, [], [], { id: "a", started_at: 3 })); // The same: its clock was set.
+    assert.equal(samples.starts, 1);
+    const anew = { id: "b", started_at: 18_000 };
     samples.take(state(19_000, 4, [19_000], [3], anew)); // Asked for with the old number.
     assert.equal(samples.last, 0);
     samples.take(state(19_000, 1, [18_000, 19_000], [1, 2], anew));

@@ -23,7 +23,7 @@ scenario("charts and figures follow the traffic, and say what was at a moment", 
   await reaches("Sockets", 3);
   await reaches("Publishes per second", 5);
   await reaches("Deliveries per second", 15);
-  await page.waitForFunction(() => /\d ms/.test(document.querySelectorAll("figure")[3].textContent));
+  await reads(page, "figure:nth-of-type(4) .values", /median [\d.]+ ms.*99 % [\d.]+ ms/);
   const line = chart(page, "Publishes per second").locator("path.line");
   const drawn = await line.getAttribute("d");
   await page.waitForFunction(([path, before]) => path.getAttribute("d") !== before && path.getAttribute("d").includes("L"), [await line.elementHandle(), drawn]);

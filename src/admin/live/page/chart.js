@@ -53,7 +53,7 @@ export class Chart {
     this.plot.setAttribute("aria-label", `${kind.title}, by time`);
     this.plot.setAttribute("aria-valuemin", "0");
     const caption = make("figcaption",
-      make("div", make("h3", kind.title), make("p", ...this.values.map(({ element }) => element))),
+      make("div", make("h3", kind.title), make("p.values", ...this.values.map(({ element }) => element))),
       make("div.hush", make("p", kind.meaning), this.when));
     this.element = make("figure.card.chart", caption, this.plot);
     this.watch(onPoint);

@@ -34,9 +34,9 @@ async function round(signal) {
   const wish = view === "topics" ? topics.query : view === "topic" ? topic.query : {};
   const asked = JSON.stringify(wish);
   const state = await ask("state", { query: { after: samples.last, ...wish }, signal });
-  if (view === "config") await settings.load(state.node, signal);
-  answered = Date.now();
   samples.take(state);
+  if (view === "config") await settings.load(samples.starts, signal);
+  answered = Date.now();
   document.documentElement.dataset.link = "live";
   part("retry").hidden = true;
   showInside(true);

@@ -2,6 +2,8 @@
 // outlive a restart of the worker, which shows as a gap.
 
 export const KEPT_MS = 15 * 60_000;
+/** The clock of a worker that goes on may be set by so much. */
+const CLOCK_MS = 5000;
 
 export class Samples {
   constructor() {
@@ -13,7 +15,9 @@ export class Samples {
     this.last = 0;
     this.now = 0;
     this.everyMs = 1000;
-    this.boot = "";
+    this.node = { id: "", started_at: 0 };
+    /** How many starts of a worker this page has seen. */
+    this.starts = 0;
   }
 
   /**
@@ -21,9 +25,9 @@ export class Samples {
    * @param {any} state the answer to `GET /live/state`
    */
   take({ now, node, samples }) {
-    const boot = `${node.id} ${node.started_at}`;
-    if (boot !== this.boot) {
-      this.boot = boot;
+    if (node.id !== this.node.id || Math.abs(node.started_at - this.node.started_at) > CLOCK_MS) {
+      this.node = node;
+      this.starts += 1;
       if (this.last) return void (this.last = 0); // These began in the middle: the next ask gets all.
     }
     const { at, first, every_ms: everyMs, ...series } = samples;

@@ -12,11 +12,11 @@ export class Settings {
     part("config-set").addEventListener("change", () => this.filter());
   }
 
-  /** Asks the worker for it, once for each start of one. @param {any} node @param {AbortSignal} [signal] */
-  async load({ id, started_at: start }, signal) {
-    if (this.known === `${id} ${start}`) return;
+  /** Asks the worker for it, once for each of its starts. @param {number} start @param {AbortSignal} [signal] */
+  async load(start, signal) {
+    if (start === this.start) return;
     const { settings, risks } = await ask("config", { signal });
-    this.known = `${id} ${start}`;
+    this.start = start;
     this.settings = settings;
     part("risks").hidden = risks.length === 0;
     part("risks-list").replaceChildren(...risks.map((/** @type {string} */ risk) => make("li", visible(risk))));
