@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::problems::Problems;
+
 /// A number that only grows, or a gauge that is moved by [`Counter::add`] and [`Counter::take`].
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -97,4 +99,7 @@ pub struct Metrics {
     pub registry_writes: Counter,
     /// Topics that were forgotten because Redis did not have them any more.
     pub registry_dropped: Counter,
+    /// What went wrong lately, for people.
+    #[serde(skip)]
+    pub problems: Problems,
 }

@@ -16,7 +16,8 @@ use tracing::info;
 
 use super::ApiContext;
 use super::answer::{self, Answer, ApiError};
-use crate::broker::StatusDetail;
+use crate::broker::{PublishError, StatusDetail};
+use crate::problems::{Kind, quoted};
 use crate::protocol::query;
 use crate::protocol::request::{Publish, Register, parse_unregister};
 use crate::registry::TopicMeta;
@@ -72,7 +73,10 @@ pub(super) async fn handle(
         Ok(answer) => answer,
         Err(error) => {
             if error == ApiError::Forbidden {
-                info!(client = %peer.ip().to_canonical(), "call without the right secret refused");
+                let client = peer.ip().to_canonical();
+                info!(%client, "call without the right secret refused");
+                let detail = || format!("client {client}, {}", request.uri().path());
+                context.metrics.problems.note(Kind::WrongSecret, detail);
             }
             // Who waits for our 100 has not sent a body, and is not to be asked for it.
             if !request.headers().contains_key(EXPECT) {
@@ -119,7 +123,12 @@ async fn carry_out(
         Verb::Publish => {
             let body = read_body(request, context).await?;
             let Publish { topic, payload } = Publish::parse(&body)?;
-            broker.publish(&topic, payload).await?;
+            let published = broker.publish(&topic, payload).await;
+            if published == Err(PublishError::UnknownTopic) {
+                let detail = || format!("topic {}", quoted(&topic));
+                context.metrics.problems.note(Kind::PublishUnregistered, detail);
+            }
+            published?;
             Ok(answer::done())
         }
         Verb::Status => {

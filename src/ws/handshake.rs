@@ -17,10 +17,12 @@ use super::request::{self, Head, Refusal, Target};
 use super::script;
 use crate::broker::AuthError;
 use crate::client_addr::ClientAddr;
+use crate::problems::{Kind, quoted};
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
 use crate::protocol::message::{self, Version};
 use crate::registry::Lookup;
+use crate::token::TokenError;
 
 /// Requests that are answered at a time. Who sends more at once is no browser, and every answer
 /// costs a system call.
@@ -208,6 +210,8 @@ impl Handshake {
             Stage::Auth(upgraded) => {
                 context.metrics.auth_timeouts.inc();
                 info!(topic = upgraded.topic, client = %upgraded.client, "login timed out");
+                let detail = || whose(&upgraded.topic, upgraded.client);
+                context.metrics.problems.note(Kind::AuthTimeout, detail);
                 self.end_with(&frame::close(CloseCode::AuthTimeout))
             }
             Stage::Asking { .. } => self.answer(Lookup::Away, context),
@@ -305,6 +309,10 @@ impl Handshake {
                 }
                 Err(refusal) => {
                     debug!(client = %head.client, ?refusal, "request refused");
+                    if refusal == Refusal::UnknownTopic {
+                        let detail = || unknown_topic(&head);
+                        context.metrics.problems.note(Kind::BrowserUnregistered, detail);
+                    }
                     let response = refusal.response(keep_alive, head.is_head);
                     if !keep_alive {
                         return self.end_with(&response);
@@ -436,11 +444,40 @@ fn judge(
     result.map_err(|reason| {
         info!(topic, %client, %reason, "login refused");
         context.metrics.auth_failures.inc();
+        context.metrics.problems.note(kind_of(&reason), || whose(topic, *client));
         match reason {
             AuthError::NoAuthFrame | AuthError::NoToken => message::AUTH_REQUIRED,
             AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,
         }
     })
+}
+
+/// What kind of problem a refused login is.
+fn kind_of(reason: &AuthError) -> Kind {
+    match reason {
+        AuthError::NoAuthFrame => Kind::NoAuthFrame,
+        AuthError::NoToken => Kind::NoToken,
+        AuthError::TopicGone => Kind::TopicGone,
+        AuthError::Token(TokenError::Malformed) => Kind::TokenMalformed,
+        AuthError::Token(TokenError::BadSignature) => Kind::TokenSignature,
+        AuthError::Token(TokenError::Expired { .. }) => Kind::TokenExpired,
+        AuthError::Token(TokenError::NoGrant) => Kind::TokenOpensNothing,
+        AuthError::Token(TokenError::OtherTopic) => Kind::TokenOtherTopic,
+    }
+}
+
+/// The topic and the client of a handshake, for people.
+fn whose(topic: &str, client: ClientAddr) -> String {
+    format!("topic {}, client {client}", quoted(topic))
+}
+
+/// The same of a request for a topic that is not registered.
+fn unknown_topic(head: &Head) -> String {
+    let topic = match &head.target {
+        Target::WebSocket { topic: Some(topic), .. } => String::from_utf8_lossy(topic),
+        Target::WebSocket { topic: None, .. } | Target::Script(_) | Target::Other => "".into(),
+    };
+    whose(&topic, head.client)
 }
 
 #[cfg(test)]
