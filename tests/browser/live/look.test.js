@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
+import { describe } from "node:test";
 import { mintToken, oneBrowser, scenario, SECRET } from "../client/support.js";
 import { isCalm, openLive, reads, subscribe, traffic } from "./support.js";
 
@@ -28,34 +29,34 @@ async function show(page, view) {
   await page.locator(full[view] ?? "#tail-events pre").first().waitFor({ state: "attached" });
 }
 
-for (const colorScheme of ["light", "dark"]) {
-  scenario(`every view passes axe's checks, ${colorScheme}`, browser, async (stage) => {
-    const worker = await busy(stage);
-    const page = await openLive(stage, worker, { signIn: false, colorScheme, reducedMotion: "reduce", bypassCSP: true });
-    const judge = async (where) => {
-      const { violations } = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-      const found = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${where}: ${id}: ${html} ${any.map(({ message }) => message)}`));
-      assert.deepEqual(found, []);
-    };
-    await page.addScriptTag({ path: AXE });
-    await page.locator("#secret").waitFor();
-    await judge("sign-in");
-    await page.locator("#secret").fill(SECRET);
-    await page.keyboard.press("Enter");
-    await reads(page, "#verdict-words", /./);
-    for (const view of VIEWS) {
-      await show(page, view);
-      await judge(view);
-    }
-    assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
-    isCalm(page);
-  });
-}
+describe("the live view", { concurrency: 2 }, () => {
+  for (const colorScheme of ["light", "dark"]) {
+    scenario(`every view passes axe's checks, ${colorScheme}`, browser, async (stage) => {
+      const worker = await busy(stage);
+      const page = await openLive(stage, worker, { signIn: false, colorScheme, reducedMotion: "reduce", bypassCSP: true });
+      const judge = async (where) => {
+        const { violations } = await page.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+        const found = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${where}: ${id}: ${html} ${any.map(({ message }) => message)}`));
+        assert.deepEqual(found, []);
+      };
+      await page.addScriptTag({ path: AXE });
+      await page.locator("#secret").waitFor();
+      await judge("sign-in");
+      await page.locator("#secret").fill(SECRET);
+      await page.keyboard.press("Enter");
+      await reads(page, "#verdict-words", /./);
+      for (const view of VIEWS) {
+        await show(page, view);
+        await judge(view);
+      }
+      assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+      isCalm(page);
+    });
+  }
 
-for (const width of [320, 390]) {
-  scenario(`no view is wider than a phone of ${width} px`, browser, async (stage) => {
+  scenario("no view is wider than a phone of 320 px, and a finger points at charts", browser, async (stage) => {
     const worker = await busy(stage);
-    const page = await openLive(stage, worker, { viewport: { width, height: 700 }, isMobile: true, hasTouch: true });
+    const page = await openLive(stage, worker, { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true });
     for (const view of VIEWS) {
       await show(page, view);
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, view);
@@ -65,29 +66,29 @@ for (const width of [320, 390]) {
     assert.match(await reads(page, "figure time", /./), /^\d\d:\d\d:\d\d$/);
     isCalm(page);
   });
-}
 
-scenario("the whole page can be used by keyboard", browser, async (stage) => {
-  const worker = await busy(stage);
-  const page = await openLive(stage, worker);
-  const press = async (key, until) => {
-    for (let times = 0; times < 40; times += 1) {
-      if (await page.evaluate((words) => document.activeElement.textContent.trim().startsWith(words), until)) return;
-      await page.keyboard.press(key);
-    }
-    assert.fail(`${key} does not lead to ${until}`);
-  };
+  scenario("the whole page can be used by keyboard", browser, async (stage) => {
+    const worker = await busy(stage);
+    const page = await openLive(stage, worker);
+    const press = async (key, until) => {
+      for (let times = 0; times < 40; times += 1) {
+        if (await page.evaluate((words) => document.activeElement.textContent.trim().startsWith(words), until)) return;
+        await page.keyboard.press(key);
+      }
+      assert.fail(`${key} does not lead to ${until}`);
+    };
 
-  await press("Tab", "Topics");
-  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
-  assert.notEqual(outline, "none");
-  await page.keyboard.press("Enter");
-  await reads(page, "#topics-rows", /session/);
-  await press("Tab", "session.long");
-  await page.keyboard.press("Enter");
-  await reads(page, "#topic-title", /session/);
-  await press("Tab", "Pause");
-  await page.keyboard.press("Space");
-  await reads(page, "#tail-pause", /^Resume/);
-  isCalm(page);
+    await press("Tab", "Topics");
+    const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+    assert.notEqual(outline, "none");
+    await page.keyboard.press("Enter");
+    await reads(page, "#topics-rows", /session/);
+    await press("Tab", "session.long");
+    await page.keyboard.press("Enter");
+    await reads(page, "#topic-title", /session/);
+    await press("Tab", "Pause");
+    await page.keyboard.press("Space");
+    await reads(page, "#tail-pause", /^Resume/);
+    isCalm(page);
+  });
 });

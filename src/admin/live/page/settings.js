@@ -19,7 +19,7 @@ export class Settings {
     this.start = start;
     this.settings = settings;
     part("risks").hidden = risks.length === 0;
-    part("risks-list").replaceChildren(...risks.map((/** @type {string} */ risk) => make("li", visible(risk))));
+    part("risks-list").replaceChildren(...risks.map((/** @type {string} */ risk) => make("li", ...inCode(risk))));
     part("config-rows").replaceChildren(...settings.map(settingRow));
     this.filter();
   }
@@ -36,6 +36,9 @@ export class Settings {
     part("config-none").hidden = shown > 0;
   }
 }
+
+/** What stands between backticks is code. @param {string} words */
+const inCode = (words) => visible(words).split("`").map((piece, place) => (place % 2 ? make("code", piece) : piece));
 
 /** @param {{ key: string, value: string, origin: string, secret: boolean }} setting */
 function settingRow({ key, value, origin, secret }) {
