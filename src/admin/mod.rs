@@ -4,6 +4,8 @@
 //! seen here comes from the broker and from what is counted; something is changed only through the
 //! broker's verbs. Start reading at [`Admin::answer`].
 
+mod description;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ impl Admin {
         match request.uri().path() {
             // By any method, as `/readyz`: whoever gets this far knows that the process lives.
             "/livez" => text(StatusCode::OK, "ok"),
+            "/openapi.json" => description::answer(request.method()),
             _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         }
     }

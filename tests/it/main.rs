@@ -43,6 +43,7 @@ mod keepalive;
 mod kit;
 mod load;
 mod memory;
+mod openapi;
 mod overload;
 mod push;
 mod registry;
