@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
 use super::{Answer, text};
@@ -17,7 +17,9 @@ const DESCRIPTION: &str = include_str!("openapi.json");
 /// Gives the description to whoever asks for it by GET or HEAD; it holds nothing that is secret.
 pub(super) fn answer(method: &Method) -> Answer {
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return answer;
     }
     let mut answer = Response::new(Full::new(Bytes::from_static(DESCRIPTION.as_bytes())));
     let headers = answer.headers_mut();

@@ -5,6 +5,7 @@
 //! broker's verbs. Start reading at [`Admin::answer`].
 
 mod description;
+mod metrics;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,11 +38,12 @@ pub struct Admin {
 
 impl Admin {
     /// Answers `request` of `peer`.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, _peer: SocketAddr) -> Answer {
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         match request.uri().path() {
             // By any method, as `/readyz`: whoever gets this far knows that the process lives.
             "/livez" => text(StatusCode::OK, "ok"),
             "/openapi.json" => description::answer(request.method()),
+            "/metrics" => metrics::answer(&self, &request, peer).await,
             _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         }
     }

@@ -73,7 +73,7 @@ pub(super) async fn exchange(
     headers.insert(HOST, host.map_err(|_| CallError::NotHttp(address.clone()))?);
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
 
-    let stream = address.connect().await?;
+    let stream = address.open().await?;
     let not_http = |_| CallError::NotHttp(address.clone());
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(not_http)?;

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod health;
 mod http;
+pub mod tls;
 mod worker;
 
 pub use self::http::CallError;

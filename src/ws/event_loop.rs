@@ -28,7 +28,7 @@ use super::resync::Walk;
 use super::session::{Beginning, Session};
 use super::watch::{Deadlines, Rounds};
 use super::{WsContext, pages};
-use crate::clock::millis;
+use crate::clock::{Moment, millis};
 use crate::link::{Link, Slots};
 use crate::listener::{self, Listener, Seldom};
 use crate::protocol::close::CloseCode;
@@ -213,6 +213,7 @@ impl Port {
                     return;
                 }
             }
+            let begun = Moment::now();
             self.now_ms = self.context.links.clock.now_ms();
             for answer in self.questions.take() {
                 self.hear(&answer);
@@ -237,6 +238,7 @@ impl Port {
             }
             self.keep_alive();
             self.resync();
+            self.context.metrics.loop_lag.observe_us(Moment::now().us_since(begun));
         }
     }
 
@@ -264,7 +266,7 @@ impl Port {
             for place in 0..self.connections.places() {
                 let next = match self.connections.get_mut(place) {
                     Some(Connection::New(new)) if new.is_late => continue,
-                    Some(Connection::New(new)) => new.handshake.go_away(),
+                    Some(Connection::New(new)) => new.handshake.go_away(&self.context),
                     Some(Connection::Session(session)) => {
                         session.close(CloseCode::GoingAway);
                         continue;
@@ -330,6 +332,7 @@ impl Port {
     /// Turns a connection away at once: there are too many.
     fn refuse(&mut self, stream: &TcpStream) {
         self.context.metrics.refused_full.inc();
+        self.context.metrics.handshakes.refused_full.inc();
         let _ = io::Write::write(&mut &*stream, FULL); // It takes it now, or never.
         if self.full.now() {
             warn!(
@@ -553,6 +556,9 @@ impl Port {
                 self.connections.replace_with(place, |_| Connection::Leaving(link));
             }
             Some(Connection::New(new)) => {
+                if new.handshake.has_to_log_in() {
+                    self.context.metrics.logins.left.inc();
+                }
                 self.deadlines.leave(new.deadline);
                 self.late -= usize::from(new.is_late);
                 self.connections.remove(place);

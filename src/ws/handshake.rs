@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 use tracing::{debug, info};
 
 use super::WsContext;
+use super::counting::{count_auth_failure, count_refusal};
 use super::request::{self, Head, Refusal, Target};
 use super::{health, script};
 use crate::broker::AuthError;
@@ -163,6 +164,11 @@ impl Handshake {
         matches!(self.stage, Stage::Asking { .. } | Stage::Sending(_))
     }
 
+    /// Whether the connection is a WebSocket whose auth frame has to come.
+    pub(super) fn has_to_log_in(&self) -> bool {
+        matches!(self.stage, Stage::Auth(_))
+    }
+
     /// Sends more of the answer that is on its way, if one is, and then goes on with what came
     /// behind the request.
     pub(super) fn send(&mut self, context: &WsContext) -> Next {
@@ -202,11 +208,13 @@ impl Handshake {
             Stage::Request { unread, answered: true } if unread.is_empty() => Next::End,
             Stage::Request { .. } => {
                 context.metrics.http_timeouts.inc();
+                context.metrics.handshakes.timeout.inc();
                 debug!(client = %self.peer.ip(), "request timed out");
                 Next::End
             }
             Stage::Auth(upgraded) => {
                 context.metrics.auth_timeouts.inc();
+                context.metrics.logins.timeout.inc();
                 info!(topic = upgraded.topic, client = %upgraded.client, "login timed out");
                 self.end_with(&frame::close(CloseCode::AuthTimeout))
             }
@@ -220,9 +228,12 @@ impl Handshake {
     }
 
     /// The node ends.
-    pub(super) fn go_away(&mut self) -> Next {
+    pub(super) fn go_away(&mut self, context: &WsContext) -> Next {
         match &mut self.stage {
-            Stage::Auth(_) => self.end_with(&frame::close(CloseCode::GoingAway)),
+            Stage::Auth(_) => {
+                context.metrics.logins.going_away.inc();
+                self.end_with(&frame::close(CloseCode::GoingAway))
+            }
             Stage::Sending(sending) => {
                 sending.keep_alive = false;
                 Next::Wait
@@ -256,7 +267,10 @@ impl Handshake {
                     }
                     return next;
                 }
-                Err(refusal) => return self.end_with(&refusal.response(false, false)),
+                Err(refusal) => {
+                    count_refusal(refusal, &context.metrics);
+                    return self.end_with(&refusal.response(false, false));
+                }
             };
             if context.stopping.is_cancelled() {
                 return match head.target {
@@ -277,6 +291,7 @@ impl Handshake {
                     let decoder = Decoder::default();
                     let upgraded = Upgraded { topic, client: head.client, decoder };
                     self.stage = Stage::Auth(Box::new(upgraded));
+                    context.metrics.handshakes.upgraded.inc();
                     if self.write(&request::switching(&accept)).is_err() {
                         return Next::End;
                     }
@@ -316,6 +331,7 @@ impl Handshake {
                 }
                 Reply::Healthy => Some(health::serving(keep_alive, head.is_head)),
                 Reply::Refusal(refusal) => {
+                    count_refusal(refusal, &context.metrics);
                     debug!(client = %head.client, ?refusal, "request refused");
                     Some(refusal.response(keep_alive, head.is_head))
                 }
@@ -355,7 +371,9 @@ impl Handshake {
             }
             if first.is_some() { Flow::Break(()) } else { Flow::Continue(()) }
         });
+        let logins = &context.metrics.logins;
         if let Err(error) = fed {
+            logins.protocol_error.inc();
             return self.end_with(&frame::close(error.close_code()));
         }
         match first {
@@ -364,9 +382,13 @@ impl Handshake {
                 Ok(()) => Next::Wait,
                 Err(_) => Next::End,
             },
-            Some(Err(code)) => self.end_with(&frame::close(code)),
+            Some(Err(code)) => {
+                logins.left.inc();
+                self.end_with(&frame::close(code))
+            }
             Some(Ok(auth)) => match judge(upgraded, auth, context) {
                 Ok((user_id, version)) => {
+                    logins.authenticated.inc();
                     pongs.extend_from_slice(&frame::text(&[version.auth_ok()]));
                     Next::Begin(Authenticated {
                         topic: std::mem::take(&mut upgraded.topic),
@@ -378,6 +400,7 @@ impl Handshake {
                     })
                 }
                 Err(error) => {
+                    logins.refused.inc();
                     let frames = [frame::text(&[error]), frame::close(CloseCode::Policy)];
                     self.end_with(&frames.concat())
                 }
@@ -459,7 +482,7 @@ fn judge(
     };
     result.map_err(|reason| {
         info!(topic, %client, %reason, "login refused");
-        context.metrics.auth_failures.inc();
+        count_auth_failure(reason, &context.metrics);
         match reason {
             AuthError::NoAuthFrame | AuthError::NoToken => message::AUTH_REQUIRED,
             AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,

@@ -9,6 +9,7 @@
 //! the long idle time begins. No task, no timer and no buffer per socket. Start reading at
 //! [`EventLoop::run`].
 
+mod counting;
 mod event_loop;
 mod handshake;
 mod health;

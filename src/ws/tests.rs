@@ -62,7 +62,11 @@ fn context(
     WsContext {
         broker: Arc::new(broker),
         session,
-        http: HttpConfig { request_timeout: Duration::from_secs(10), trusted_proxies: vec![] },
+        http: HttpConfig {
+            request_timeout: Duration::from_secs(10),
+            trusted_proxies: vec![],
+            metrics_allow: vec![],
+        },
         links: Arc::new(links),
         metrics,
         requests: TaskTracker::new(),

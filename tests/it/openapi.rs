@@ -15,7 +15,7 @@ const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 const ANY_METHOD: [&str; 2] = ["/readyz", "/livez"];
 
 /// Methods beside those of the description: what OpenAPI has no better place for than a sentence.
-const HEAD_TOO: [&str; 1] = ["/openapi.json"];
+const HEAD_TOO: [&str; 2] = ["/openapi.json", "/metrics"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -153,7 +153,8 @@ fn the_description_is_given_to_anybody_and_names_this_version() {
         assert_eq!(head.header(name), answer.header(name), "{name}");
     }
     assert_eq!(answer.header("Content-Type"), Some("application/json"));
-    post.assert_error(405, "method not allowed\n");
+    assert_eq!(post.brief(), (405, "method not allowed\n"));
+    assert_eq!(post.header("Allow"), Some("GET, HEAD"));
     assert_eq!(answer.json()["info"]["version"], env!("CARGO_PKG_VERSION"));
     assert!(!answer.text().contains(SECRET));
 }
@@ -284,6 +285,10 @@ fn every_error_is_the_described_one() {
         assert_eq!(answer.status, 408, "{path}");
         assert_eq!(fault(&description, operation(&path, "post"), &answer), None, "{path}");
     }
+    let metrics = request("GET", "/metrics", &[("X-Forwarded-For", "192.0.2.1")], b"");
+    let answer = worker.internal().ask(&metrics);
+    assert_eq!(answer.status, 403);
+    assert_eq!(fault(&description, operation("/metrics", "get"), &answer), None);
     let answer = worker.try_publish("nowhere", "1");
     assert_eq!(fault(&description, operation("/internal/publish", "post"), &answer), None);
     let answer = ask(&worker, "DELETE", "/internal/status", "");
