@@ -45,6 +45,7 @@ mod load;
 mod memory;
 mod metrics;
 mod metrics_counts;
+mod openapi;
 mod overload;
 mod push;
 mod registry;
