@@ -6,6 +6,7 @@
 
 mod bench;
 pub mod check;
+mod doctor;
 mod explain;
 mod feed;
 pub mod init;
@@ -97,6 +98,11 @@ enum Command {
         after_help = "Examples:\n  wavelog_worker status\n  wavelog_worker status --topics --internal http://127.0.0.1:9001\n  wavelog_worker status --json | jq .counters\n  wavelog_worker status --cluster"
     )]
     Status(status::StatusArgs),
+    /// Test the whole path, from PHP to the browser, and say what to change.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker doctor --config /etc/wavelog_worker/config.yaml --url wss://log.example.org/ws\n  wavelog_worker doctor --php /var/www/html/application/config/worker.php --quick\n  wavelog_worker doctor --url https://log.example.org      from any machine\n\nEach step is ok, warn or FAIL; under a fault stand what was expected and the lines to change.\nSecrets and tokens are never shown. Exit code 1 if something does not work."
+    )]
+    Doctor(Box<doctor::DoctorArgs>),
     /// Measure what this machine carries: how many browsers, how fast, at what cost.
     #[command(
         after_help = "Examples:\n  wavelog_worker bench --quick\n  wavelog_worker bench fanout --sockets 5000 --rate 20\n  wavelog_worker bench all --report bench.html\n\nEach scenario is run against a worker of its own and, as the yardstick, against a floor: a program\nthat does nothing but one send per socket (alone: bench floor). Exit code 1 if anything was lost or\nwrong. --help has every option."
@@ -124,6 +130,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Publish(args) => publish::publish(args, path, env).map(done),
         Command::Listen(args) => listen::listen(args, path, env).map(done),
         Command::Status(args) => status::status(args, path, env).map(done),
+        Command::Doctor(args) => doctor::doctor(*args, path, env),
         Command::Bench(args) => bench::bench(*args, path, env),
     };
     match outcome {
