@@ -9,6 +9,7 @@ pub mod check;
 mod doctor;
 mod explain;
 mod feed;
+mod health;
 pub mod init;
 mod listen;
 mod publish;
@@ -103,6 +104,11 @@ enum Command {
         after_help = "Examples:\n  wavelog_worker doctor --config /etc/wavelog_worker/config.yaml --url wss://log.example.org/ws\n  wavelog_worker doctor --php /var/www/html/application/config/worker.php --quick\n  wavelog_worker doctor --url https://log.example.org      from any machine\n\nEach step is ok, warn or FAIL; under a fault stand what was expected and the lines to change.\nSecrets and tokens are never shown. Exit code 1 if something does not work."
     )]
     Doctor(Box<doctor::DoctorArgs>),
+    /// Ask whether the worker is well, for health checks of containers; needs no secret.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker health                    is it ready, with Redis if it has one?\n  wavelog_worker health --live             does it answer at all?\n  wavelog_worker health --ws               does it take browsers?\n\nExit code 0 if so, else 1, within 2 s. One line says why."
+    )]
+    Health(health::HealthArgs),
     /// Measure what this machine carries: how many browsers, how fast, at what cost.
     #[command(
         after_help = "Examples:\n  wavelog_worker bench --quick\n  wavelog_worker bench fanout --sockets 5000 --rate 20\n  wavelog_worker bench all --report bench.html\n\nEach scenario is run against a worker of its own and, as the yardstick, against a floor: a program\nthat does nothing but one send per socket (alone: bench floor). Exit code 1 if anything was lost or\nwrong. --help has every option."
@@ -131,6 +137,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Listen(args) => listen::listen(args, path, env).map(done),
         Command::Status(args) => status::status(args, path, env).map(done),
         Command::Doctor(args) => doctor::doctor(*args, path, env),
+        Command::Health(args) => health::health(args, path, env).map(done),
         Command::Bench(args) => bench::bench(*args, path, env),
     };
     match outcome {
