@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use self::counter::Counter;
 pub use self::families::{ClusterFigures, Family, Figures, Kind, Sample, families};
-pub use self::histogram::{BOUNDS_US, Histogram, Snapshot};
+pub use self::histogram::{BOUNDS_US, Elapsed, Histogram, Snapshot};
 pub use self::process::ProcessFigures;
 pub use self::results::{AuthFailures, Handshakes, Logins, RefusedPublishes};
 pub use self::text::{Format, write};

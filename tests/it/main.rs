@@ -46,6 +46,7 @@ mod memory;
 mod metrics;
 mod metrics_counts;
 mod overload;
+mod prometheus;
 mod push;
 mod registry;
 mod secrecy;
