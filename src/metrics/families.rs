@@ -254,15 +254,13 @@ fn delivery(list: &mut List, metrics: &Metrics) {
         "Bytes of the pushes handed to browsers' sockets, with their frames' headers.",
         &metrics.delivered_bytes,
     );
-    let refetches =
-        metrics.deliveries.get() + metrics.slow_closes.get() + metrics.resync_closes.get();
     list.add(
         "worker_refetches_estimate",
         Kind::Counter,
         "Estimate, from above, of the requests that pages make to PHP because \
          of pushes: one for each push to each page, and one for each page \
          closed with 4008 or 4009.",
-        vec![Sample::Whole(refetches)],
+        vec![Sample::Whole(metrics.refetches())],
     );
     list.add(
         "worker_fanout_duration_seconds",
