@@ -51,6 +51,7 @@ mod metrics;
 mod metrics_counts;
 mod openapi;
 mod overload;
+mod prometheus;
 mod push;
 mod registry;
 mod secrecy;
