@@ -17,6 +17,7 @@ mod scene;
 mod sentinels;
 mod strace;
 mod token;
+mod viewer;
 mod wait;
 mod worker;
 mod ws;
@@ -37,6 +38,7 @@ pub use scene::{Scene, Told, topics};
 pub use sentinels::Sentinels;
 pub use strace::Strace;
 pub use token::{claims, hex, mint, unhex, unix_now};
+pub use viewer::{Viewer, json_post};
 pub use wait::{PATIENCE, alone, open_many_files, until};
 pub use worker::{SECRET, Worker, command};
 pub use ws::{
