@@ -20,8 +20,23 @@ const SVG: &str = "image/svg+xml";
 const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("page/index.html")),
     ("/live/page.css", CSS, include_str!("page/page.css")),
-    ("/live/page.js", SCRIPT, include_str!("page/page.js")),
     ("/live/icon.svg", SVG, include_str!("page/icon.svg")),
+    ("/live/chart.js", SCRIPT, include_str!("page/chart.js")),
+    ("/live/dom.js", SCRIPT, include_str!("page/dom.js")),
+    ("/live/format.js", SCRIPT, include_str!("page/format.js")),
+    ("/live/json.js", SCRIPT, include_str!("page/json.js")),
+    ("/live/main.js", SCRIPT, include_str!("page/main.js")),
+    ("/live/overview.js", SCRIPT, include_str!("page/overview.js")),
+    ("/live/poll.js", SCRIPT, include_str!("page/poll.js")),
+    ("/live/problems.js", SCRIPT, include_str!("page/problems.js")),
+    ("/live/samples.js", SCRIPT, include_str!("page/samples.js")),
+    ("/live/scale.js", SCRIPT, include_str!("page/scale.js")),
+    ("/live/server.js", SCRIPT, include_str!("page/server.js")),
+    ("/live/settings.js", SCRIPT, include_str!("page/settings.js")),
+    ("/live/tail.js", SCRIPT, include_str!("page/tail.js")),
+    ("/live/topic.js", SCRIPT, include_str!("page/topic.js")),
+    ("/live/topics.js", SCRIPT, include_str!("page/topics.js")),
+    ("/live/verdict.js", SCRIPT, include_str!("page/verdict.js")),
 ];
 
 /// The files, each with a tag by which a browser knows that it has changed.
