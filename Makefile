@@ -44,6 +44,10 @@ lint:
 docs:
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --no-deps --document-private-items
 
+.PHONY: docs-tables
+docs-tables: ## Write the tables of the manual that are made from the code
+	UPDATE_DOCS=1 cargo test --lib config::manual
+
 .PHONY: unit
 unit:
 	cargo test --lib

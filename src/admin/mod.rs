@@ -7,6 +7,8 @@
 
 pub mod live;
 
+mod metrics;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -48,6 +50,7 @@ impl Admin {
         match request.uri().path() {
             // By any method, as `/readyz`: whoever gets this far knows that the process lives.
             "/livez" => text(StatusCode::OK, "ok"),
+            "/metrics" => metrics::answer(&self, &request, peer).await,
             _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         }
     }

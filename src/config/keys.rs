@@ -1,8 +1,9 @@
-//! Every key there is: its name, its environment variable, its default, and what it takes.
+//! Every key there is: its name, its environment variable, its default, what it takes, and what it
+//! means.
 //!
-//! This one table drives the file, the environment, `check`, and the tests of the sample and of
-//! `docs/configuration.md`. It does not know how values are read (`value`). Start reading at
-//! [`ALL`].
+//! This one table drives the file, the environment, `check`, the test of the sample, and the table
+//! in `docs/configuration.md` (`manual`). It does not know how values are read (`value`). Start
+//! reading at [`ALL`].
 
 use std::fmt;
 
@@ -17,6 +18,8 @@ pub struct Key {
     pub default: &'static str,
     /// What it takes.
     pub kind: Kind,
+    /// What it is for, in Markdown, as the manual says it.
+    pub meaning: &'static str,
 }
 
 /// What a key takes.
@@ -98,98 +101,153 @@ impl fmt::Display for Kind {
 }
 
 /// Address of the port for browsers.
-pub const WS_BIND: Key = Key::new("ws_bind", "WORKER_WS_BIND", "", Kind::Address);
+pub const WS_BIND: Key = Key::new("ws_bind", "WORKER_WS_BIND", "", Kind::Address)
+    .means("Address to listen on for browsers; empty is every address, IPv4 and IPv6.");
 /// Port for browsers.
-pub const WS_PORT: Key = Key::new("ws_port", "WORKER_WS_PORT", "9000", Kind::Port);
+pub const WS_PORT: Key = Key::new("ws_port", "WORKER_WS_PORT", "9000", Kind::Port)
+    .means("Port for browsers; 0 takes any free one.");
 /// Address of the port for PHP.
 pub const INTERNAL_BIND: Key =
-    Key::new("internal_bind", "WORKER_INTERNAL_BIND", "127.0.0.1", Kind::Address);
+    Key::new("internal_bind", "WORKER_INTERNAL_BIND", "127.0.0.1", Kind::Address)
+        .means("Address to listen on for PHP; `\"\"` in the file is every address.");
 /// Port for PHP.
 pub const INTERNAL_PORT: Key =
-    Key::new("internal_port", "WORKER_INTERNAL_PORT", "9001", Kind::Port);
+    Key::new("internal_port", "WORKER_INTERNAL_PORT", "9001", Kind::Port)
+        .means("Port for PHP; 0 takes any free one.");
 /// The secret shared with PHP.
-pub const WORKER_SECRET: Key = Key::new("worker_secret", "WORKER_SECRET", "", Kind::Secret);
+pub const WORKER_SECRET: Key = Key::new("worker_secret", "WORKER_SECRET", "", Kind::Secret).means(
+    "The secret that PHP and the worker share: it signs tokens and opens the internal API. At \
+     least 32 bytes; without it the worker does not start.",
+);
 /// The Redis that joins several nodes.
-pub const REDIS_URL: Key = Key::new("redis_url", "WORKER_REDIS_URL", "", Kind::RedisUrl);
+pub const REDIS_URL: Key = Key::new("redis_url", "WORKER_REDIS_URL", "", Kind::RedisUrl).means(
+    "The Redis that joins several workers, in one of the forms [below](#addresses-of-redis). \
+     Empty is a single node.",
+);
 /// What the names of all keys and channels in Redis begin with.
 pub const REDIS_PREFIX: Key =
-    Key::new("redis_prefix", "WORKER_REDIS_PREFIX", "wavelog:", Kind::Name);
+    Key::new("redis_prefix", "WORKER_REDIS_PREFIX", "wavelog:", Kind::Name).means(
+        "What the names of all keys and channels in Redis begin with; the same for all workers \
+     that belong together.",
+    );
 /// Authorities that are believed instead of the system's.
 pub const REDIS_CA_FILE: Key =
-    Key::new("redis_ca_file", "WORKER_REDIS_CA_FILE", "", Kind::Certificates);
+    Key::new("redis_ca_file", "WORKER_REDIS_CA_FILE", "", Kind::Certificates).means(
+        "A file of authorities in PEM form that are believed instead of the system's, for \
+     `rediss://`. It is read at each connect, so it may be renewed.",
+    );
 /// Whether Redis' certificate is checked.
 pub const REDIS_TLS_VERIFY: Key =
-    Key::new("redis_tls_verify", "WORKER_REDIS_TLS_VERIFY", "true", Kind::Bool);
+    Key::new("redis_tls_verify", "WORKER_REDIS_TLS_VERIFY", "true", Kind::Bool)
+        .means("Whether the certificate of Redis is checked, for `rediss://`.");
 /// The user to get in to sentinels.
 pub const REDIS_SENTINEL_USERNAME: Key =
-    Key::new("redis_sentinel_username", "WORKER_REDIS_SENTINEL_USERNAME", "", Kind::Name);
+    Key::new("redis_sentinel_username", "WORKER_REDIS_SENTINEL_USERNAME", "", Kind::Name)
+        .means("User to get in to sentinels.");
 /// The password to get in to sentinels.
 pub const REDIS_SENTINEL_PASSWORD: Key =
-    Key::new("redis_sentinel_password", "WORKER_REDIS_SENTINEL_PASSWORD", "", Kind::Password);
+    Key::new("redis_sentinel_password", "WORKER_REDIS_SENTINEL_PASSWORD", "", Kind::Password)
+        .means("Password to get in to sentinels.");
 /// Bytes that wait while Redis is away.
 pub const REDIS_BUFFER_BYTES: Key = Key::new(
     "redis_buffer_bytes",
     "WORKER_REDIS_BUFFER_BYTES",
     "16MiB",
     Kind::Bytes { least: 64 << 10, most: 1 << 30 },
-);
+)
+.means("Bytes of what was published that may wait while Redis is away; `64KiB` to `1024MiB`.");
 /// How long something waits while Redis is away.
 pub const REDIS_BUFFER_AGE: Key =
-    Key::new("redis_buffer_age", "WORKER_REDIS_BUFFER_AGE", "60s", Kind::Duration);
+    Key::new("redis_buffer_age", "WORKER_REDIS_BUFFER_AGE", "60s", Kind::Duration)
+        .means("Longest time that it waits.");
 /// What is done when browsers may have missed something.
-pub const ON_GAP: Key = Key::new("on_gap", "WORKER_ON_GAP", "resync", Kind::OnGap);
+pub const ON_GAP: Key = Key::new("on_gap", "WORKER_ON_GAP", "resync", Kind::OnGap).means(
+    "What is done when browsers may have missed something that another worker published: \
+     `resync` closes them with 4009, so that their pages come back and fetch anew; `ignore` \
+     leaves them as they are.",
+);
 /// Time over which browsers are closed then.
 pub const RESYNC_SPREAD: Key =
-    Key::new("resync_spread", "WORKER_RESYNC_SPREAD", "5s", Kind::Duration);
+    Key::new("resync_spread", "WORKER_RESYNC_SPREAD", "5s", Kind::Duration)
+        .means("Time over which they are closed.");
 /// What the node is called.
-pub const NODE_NAME: Key = Key::new("node_name", "WORKER_NODE_NAME", "", Kind::Name);
+pub const NODE_NAME: Key = Key::new("node_name", "WORKER_NODE_NAME", "", Kind::Name)
+    .means("What the node is called in the list of nodes; empty is the name of the host.");
 /// Life of a topic after its last registration.
-pub const TOPIC_TTL: Key = Key::new("topic_ttl", "WORKER_TOPIC_TTL", "24h", Kind::Duration);
+pub const TOPIC_TTL: Key = Key::new("topic_ttl", "WORKER_TOPIC_TTL", "24h", Kind::Duration)
+    .means("Life of a topic after its last registration.");
 /// Time for the auth frame.
 pub const AUTH_TIMEOUT: Key =
-    Key::new("auth_timeout", "WORKER_AUTH_TIMEOUT", "10s", Kind::Duration);
+    Key::new("auth_timeout", "WORKER_AUTH_TIMEOUT", "10s", Kind::Duration)
+        .means("Time a browser has to authenticate.");
 /// Time in which a browser must take something.
 pub const WRITE_TIMEOUT: Key =
-    Key::new("write_timeout", "WORKER_WRITE_TIMEOUT", "10s", Kind::Duration);
+    Key::new("write_timeout", "WORKER_WRITE_TIMEOUT", "10s", Kind::Duration)
+        .means("Time a browser may take nothing of what waits for it before it is closed.");
 /// Time between two pings.
 pub const PING_INTERVAL: Key =
-    Key::new("ping_interval", "WORKER_PING_INTERVAL", "30s", Kind::Duration);
+    Key::new("ping_interval", "WORKER_PING_INTERVAL", "30s", Kind::Duration)
+        .means("Time between two pings to a browser.");
 /// Silence after which a browser is dead.
 pub const IDLE_TIMEOUT: Key =
-    Key::new("idle_timeout", "WORKER_IDLE_TIMEOUT", "60s", Kind::Duration);
+    Key::new("idle_timeout", "WORKER_IDLE_TIMEOUT", "60s", Kind::Duration).means(
+        "Silence, even of pongs, after which a browser counts as gone; longer than \
+     `ping_interval`.",
+    );
 /// Time for a request's head, and for its body.
 pub const REQUEST_TIMEOUT: Key =
-    Key::new("request_timeout", "WORKER_REQUEST_TIMEOUT", "10s", Kind::Duration);
+    Key::new("request_timeout", "WORKER_REQUEST_TIMEOUT", "10s", Kind::Duration)
+        .means("Time for the head of a request, and again for its body, on both ports.");
 /// Bytes that may wait for one browser.
 pub const BACKLOG_BYTES: Key = Key::new(
     "backlog_bytes",
     "WORKER_BACKLOG_BYTES",
     "1MiB",
     Kind::Bytes { least: 4 << 10, most: 1 << 30 },
-);
+)
+.means("Bytes that may wait for one slow browser before it is closed; `4KiB` to `1024MiB`.");
 /// Bytes that may wait in one topic's outbox.
 pub const OUTBOX_BYTES: Key = Key::new(
     "outbox_bytes",
     "WORKER_OUTBOX_BYTES",
     "8MiB",
     Kind::Bytes { least: 64 << 10, most: 1 << 30 },
+)
+.means(
+    "Bytes that may wait in one topic before a publish is refused with 503; `64KiB` to \
+     `1024MiB`.",
 );
 /// Threads that write to long lists of browsers.
-pub const THREADS: Key = Key::new("threads", "WORKER_THREADS", "auto", Kind::Threads { most: 512 });
+pub const THREADS: Key = Key::new("threads", "WORKER_THREADS", "auto", Kind::Threads { most: 512 })
+    .means(
+        "Threads that write to long lists of browsers; `auto` is one for each core, otherwise `1` \
+     to `512`. Beside them half as many, at least one, serve PHP and write to short lists, \
+     and one reads what browsers send.",
+    );
 /// Proxies whose word about the client's address is taken.
 pub const TRUSTED_PROXIES: Key = Key::new(
     "trusted_proxies",
     "WORKER_TRUSTED_PROXIES",
     "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
     Kind::Networks,
+)
+.means(
+    "Proxies whose `X-Forwarded-For` and `X-Real-IP` are believed: a list, or a text with \
+     commas. `[]` or `none` trusts nobody.",
 );
+/// Who may ask for metrics without the secret.
+pub const METRICS_ALLOW: Key =
+    Key::new("metrics_allow", "WORKER_METRICS_ALLOW", "127.0.0.0/8, ::1/128", Kind::Networks);
 /// Least level that is logged.
-pub const LOG_LEVEL: Key = Key::new("log_level", "WORKER_LOG_LEVEL", "info", Kind::LogLevel);
+pub const LOG_LEVEL: Key = Key::new("log_level", "WORKER_LOG_LEVEL", "info", Kind::LogLevel).means(
+    "What is logged: `error`, `warn`, `info`, `debug` (each session) or `trace` (each frame).",
+);
 /// Text or JSON.
-pub const LOG_FORMAT: Key = Key::new("log_format", "WORKER_LOG_FORMAT", "text", Kind::LogFormat);
+pub const LOG_FORMAT: Key = Key::new("log_format", "WORKER_LOG_FORMAT", "text", Kind::LogFormat)
+    .means("`text` for people, `json` for programs.");
 
 /// Every key, in the order of the sample and of `check`.
-pub const ALL: [&Key; 28] = [
+pub const ALL: [&Key; 29] = [
     &WORKER_SECRET,
     &WS_BIND,
     &WS_PORT,
@@ -204,6 +262,7 @@ pub const ALL: [&Key; 28] = [
     &OUTBOX_BYTES,
     &REQUEST_TIMEOUT,
     &TRUSTED_PROXIES,
+    &METRICS_ALLOW,
     &THREADS,
     &LOG_LEVEL,
     &LOG_FORMAT,
@@ -236,7 +295,12 @@ pub const CLUSTER: [&Key; 10] = [
 
 impl Key {
     const fn new(name: &'static str, env: &'static str, default: &'static str, kind: Kind) -> Self {
-        Self { name, env, default, kind }
+        Self { name, env, default, kind, meaning: "" }
+    }
+
+    /// The same key with its meaning.
+    const fn means(self, meaning: &'static str) -> Self {
+        Self { meaning, ..self }
     }
 }
 
@@ -273,23 +337,6 @@ mod tests {
             assert_eq!(find(key.name), Some(key));
         }
         assert_eq!(find("WS_PORT"), None);
-    }
-
-    #[test]
-    fn the_documentation_has_a_row_for_each_key_with_its_default_and_variable() {
-        let page = include_str!("../../docs/configuration.md");
-        let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
-
-        assert_eq!(rows.len(), ALL.len());
-        for key in ALL {
-            let default = match key.default {
-                "" if key.kind == Kind::Secret => "none".to_owned(),
-                "" => "empty".to_owned(),
-                default => format!("`{default}`"),
-            };
-            let start = format!("| `{}` | {default} | `{}` | ", key.name, key.env);
-            assert!(rows.iter().any(|row| row.starts_with(&start)), "{start}");
-        }
     }
 
     #[test]

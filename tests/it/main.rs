@@ -35,6 +35,7 @@ mod deploy;
 mod frames;
 mod garbage;
 mod handshake;
+mod health;
 mod independent;
 mod instructions;
 mod json_bodies;

@@ -125,6 +125,7 @@ mod tests {
         let http = HttpConfig {
             request_timeout: Duration::from_secs(10),
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            metrics_allow: vec![],
         };
         let headers = headers(of);
         ask(&Guard::of(&headers, SocketAddr::new(peer.parse().unwrap(), 1), &http))

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
+use crate::metrics::Snapshot;
+
 /// Time between two samples, in milliseconds.
 const EVERY_MS: u64 = 1000;
 
@@ -22,23 +24,22 @@ pub(super) struct History {
     before: Option<(u64, Counted)>,
 }
 
-/// What is counted from the start on; a sample has the rate of it.
-#[derive(Debug, Clone, Copy, Default)]
+/// What is counted from the start on; a sample has what came since the one before.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Counted {
     pub(super) publishes: u64,
     pub(super) deliveries: u64,
+    pub(super) delay: Snapshot,
+    pub(super) lag: Snapshot,
 }
 
-/// What is at a moment, or was since the last one.
+/// What is at a moment.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Moment {
+pub(super) struct Level {
     /// Unix milliseconds.
     pub(super) at: u64,
     pub(super) sockets: usize,
     pub(super) backlog_bytes: u64,
-    pub(super) delay_p50_ms: Option<f64>,
-    pub(super) delay_p99_ms: Option<f64>,
-    pub(super) loop_lag_ms: Option<f64>,
 }
 
 /// One sample. What is not known is NaN.
@@ -77,28 +78,32 @@ impl Default for History {
 }
 
 impl History {
-    /// Adds a sample; the first call only begins to count.
-    pub(super) fn add(&mut self, now_ms: u64, counted: Counted, moment: Moment) {
-        let Some((before_ms, before)) = self.before.replace((now_ms, counted)) else {
-            return;
-        };
+    /// Adds a sample; the first call only begins to count. Returns the lag of the event loop since
+    /// the last one.
+    pub(super) fn add(&mut self, now_ms: u64, counted: Counted, level: Level) -> Option<Snapshot> {
+        let (before_ms, before) = self.before.replace((now_ms, counted))?;
+        let delay = counted.delay.since(&before.delay);
+        let lag = counted.lag.since(&before.lag);
         let seconds = now_ms.saturating_sub(before_ms).max(1) as f64 / 1000.0;
         let rate = |now: u64, before: u64| (now.saturating_sub(before) as f64 / seconds) as f32;
-        let known = |figure: Option<f64>| figure.map_or(f32::NAN, |figure| figure as f32);
+        let quantile = |of: &Snapshot, part| {
+            of.quantile(part).map_or(f32::NAN, |time| time.as_secs_f32() * 1000.0)
+        };
         if self.samples.len() == KEPT {
             self.samples.pop_front();
         }
         self.samples.push_back(Sample {
-            at: moment.at,
-            backlog_bytes: moment.backlog_bytes,
-            sockets: u32::try_from(moment.sockets).unwrap_or(u32::MAX),
+            at: level.at,
+            backlog_bytes: level.backlog_bytes,
+            sockets: u32::try_from(level.sockets).unwrap_or(u32::MAX),
             publishes: rate(counted.publishes, before.publishes),
             deliveries: rate(counted.deliveries, before.deliveries),
-            p50: known(moment.delay_p50_ms),
-            p99: known(moment.delay_p99_ms),
-            lag: known(moment.loop_lag_ms),
+            p50: quantile(&delay, 0.5),
+            p99: quantile(&delay, 0.99),
+            lag: quantile(&lag, 1.0),
         });
         self.next += 1;
+        Some(lag)
     }
 
     /// The samples whose numbers are above `after`; all of them if no sample had that number yet,
@@ -134,13 +139,18 @@ fn round(figure: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Histogram;
+
+    fn counted(publishes: u64, deliveries: u64) -> Counted {
+        let none = Histogram::default().snapshot();
+        Counted { publishes, deliveries, delay: none, lag: none }
+    }
 
     fn filled(count: u64) -> History {
         let mut history = History::default();
         for second in 0..=count {
-            let counted = Counted { publishes: second * 3, deliveries: second * 30 };
-            let moment = Moment { at: second * 1000, sockets: 7, ..Moment::default() };
-            history.add(second * 1000, counted, moment);
+            let level = Level { at: second * 1000, sockets: 7, ..Level::default() };
+            history.add(second * 1000, counted(second * 3, second * 30), level);
         }
         history
     }
@@ -186,10 +196,31 @@ mod tests {
     #[test]
     fn a_late_sample_does_not_show_a_higher_rate() {
         let mut history = History::default();
-        let counted = |publishes| Counted { publishes, deliveries: 0 };
-        history.add(0, counted(0), Moment::default());
-        history.add(4000, counted(40), Moment::default());
+        history.add(0, counted(0, 0), Level::default());
+        history.add(4000, counted(40, 0), Level::default());
 
         assert_eq!(history.after(0).publishes_per_second, [10.0]);
+    }
+
+    #[test]
+    fn delays_are_those_since_the_sample_before_in_milliseconds() {
+        let (delay, lag) = (Histogram::default(), Histogram::default());
+        let mut history = History::default();
+        let mut add = |now_ms| {
+            let counted = Counted { delay: delay.snapshot(), lag: lag.snapshot(), ..counted(0, 0) };
+            history.add(now_ms, counted, Level::default())
+        };
+        delay.observe_us(9_000_000); // Before anything was sampled.
+        add(0);
+        delay.observe_us(80);
+        lag.observe_us(400_000);
+
+        let since = add(1000).unwrap();
+
+        assert_eq!(since.count(), 1);
+        let samples = history.after(0);
+        assert_eq!(samples.delay_p50_ms, [Some(0.075)]);
+        assert_eq!(samples.delay_p99_ms, [Some(0.1)]);
+        assert_eq!(samples.loop_lag_ms, [Some(500.0)]);
     }
 }

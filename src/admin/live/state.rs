@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::super::Answer;
 use super::Live;
 use super::answer::{self, Refusal};
-use super::history::{Counted, History, Moment, Samples};
+use super::history::{Counted, History, Level, Samples};
 use super::verbs::number;
 use crate::broker::look::{Member, RedisSeen, Sort, TopicsAsked, TopicsSeen, Totals};
 use crate::clock::unix_now_us;
+use crate::metrics::{ProcessFigures, Snapshot};
 use crate::problems::{Kind, Problem};
 use crate::protocol::query;
 use crate::status::VERSION;
@@ -22,12 +23,20 @@ const MOST_TOPICS: u64 = 500;
 /// Bytes of a search.
 const SEARCH_BYTES: usize = 200;
 
+/// How long the event loop may be at work between two waits. It is the bound of a bucket.
+const LATE_US: u64 = 250_000;
+
+/// How long what the system said of this process is believed, in milliseconds.
+const PROCESS_MS: u64 = 5000;
+
 /// What is kept between two looks.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     history: History,
     /// How the way to Redis is, and since when, in Unix milliseconds.
     redis: Option<(&'static str, u64)>,
+    /// What the system said of this process, and when.
+    process: Option<(u64, ProcessFigures)>,
 }
 
 /// The document.
@@ -74,7 +83,7 @@ struct Figures {
     backlog_bytes: u64,
     publishes: u64,
     deliveries: u64,
-    refetches: Option<u64>,
+    refetches: u64,
     memory_bytes: Option<u64>,
     open_files: Option<u64>,
     max_files: Option<u64>,
@@ -90,21 +99,30 @@ impl Live {
         metrics.problems.counted(Kind::HttpTimeout, metrics.http_timeouts.get());
         metrics.problems.counted(Kind::DeadPeer, metrics.dead_peers.get());
         let redis = context.broker.redis();
-        let counted =
-            Counted { publishes: metrics.publishes.get(), deliveries: metrics.deliveries.get() };
-        let moment = Moment {
+        let counted = Counted {
+            publishes: metrics.publishes.get(),
+            deliveries: metrics.deliveries.get(),
+            delay: metrics.delivery_delay.snapshot(),
+            lag: metrics.loop_lag.snapshot(),
+        };
+        let level = Level {
             at: unix_ms(),
             sockets: context.broker.sockets(),
             backlog_bytes: metrics.backlog_bytes.get(),
-            delay_p50_ms: None,
-            delay_p99_ms: None,
-            loop_lag_ms: None,
         };
-        let mut watched = self.watched.lock();
-        if let Some(redis) = &redis {
-            watched.redis_is(redis, moment.at);
+        let lag = {
+            let mut watched = self.watched.lock();
+            if let Some(redis) = &redis {
+                watched.redis_is(redis, level.at);
+            }
+            watched.history.add(context.clock.now_ms(), counted, level)
+        };
+        let late = lag.map_or(0, |lag| longer_than(&lag, LATE_US));
+        if late > 0 {
+            let longest = lag.and_then(|lag| lag.quantile(1.0)).unwrap_or_default().as_millis();
+            let detail = || format!("up to {longest} ms");
+            metrics.problems.note_times(Kind::LoopLate, late, detail);
         }
-        watched.history.add(context.clock.now_ms(), counted, moment);
     }
 
     /// The figures, with the topics if `query` asks for them.
@@ -114,6 +132,7 @@ impl Live {
             _ => None,
         };
         let context = &self.context;
+        let process = self.process().await;
         let broker = &context.broker;
         let metrics = &context.metrics;
         let now = unix_ms();
@@ -138,10 +157,10 @@ impl Live {
             backlog_bytes: metrics.backlog_bytes.get(),
             publishes: metrics.publishes.get(),
             deliveries: metrics.deliveries.get(),
-            refetches: None,
-            memory_bytes: None,
-            open_files: None,
-            max_files: None,
+            refetches: metrics.refetches(),
+            memory_bytes: process.resident_bytes,
+            open_files: process.open_fds,
+            max_files: process.max_fds,
         };
         let redis = broker.redis();
         let (redis, samples) = {
@@ -151,6 +170,19 @@ impl Live {
         };
         let problems = metrics.problems.list();
         Ok(answer::json(&State { now, node, nodes, redis, totals, samples, problems, topics }))
+    }
+
+    /// What the system says of this process, not older than some seconds. To ask takes a moment for
+    /// each open file, so it is done off the threads that serve PHP.
+    async fn process(&self) -> ProcessFigures {
+        let now_ms = self.context.clock.now_ms();
+        let known = self.watched.lock().process;
+        if let Some((_, figures)) = known.filter(|(at_ms, _)| now_ms < at_ms + PROCESS_MS) {
+            return figures;
+        }
+        let figures = self.runtime.spawn_blocking(ProcessFigures::read).await.unwrap_or_default();
+        self.watched.lock().process = Some((now_ms, figures));
+        figures
     }
 
     /// Lists topics, off the threads that serve PHP.
@@ -193,6 +225,12 @@ impl Watched {
     }
 }
 
+/// How many took longer than `bound_us`, which is the bound of a bucket.
+fn longer_than(times: &Snapshot, bound_us: u64) -> u64 {
+    let within = times.cumulative().filter(|(us, _)| *us <= bound_us).last();
+    times.count() - within.map_or(0, |(_, count)| count)
+}
+
 fn topics_asked(query: &str) -> TopicsAsked {
     let text = |name| {
         let value = query::first(query, name).unwrap_or_default();
@@ -219,6 +257,18 @@ fn unix_ms() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Histogram;
+
+    #[test]
+    fn what_took_longer_than_a_bound_is_counted() {
+        let histogram = Histogram::default();
+        for us in [10, LATE_US, LATE_US + 1, 60_000_000] {
+            histogram.observe_us(us);
+        }
+
+        assert_eq!(longer_than(&histogram.snapshot(), LATE_US), 2);
+        assert_eq!(longer_than(&Histogram::default().snapshot(), LATE_US), 0);
+    }
 
     #[test]
     fn topics_are_asked_for_with_bounds() {
