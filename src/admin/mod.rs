@@ -7,6 +7,7 @@
 
 pub mod live;
 
+mod description;
 mod metrics;
 
 use std::net::SocketAddr;
@@ -50,6 +51,7 @@ impl Admin {
         match request.uri().path() {
             // By any method, as `/readyz`: whoever gets this far knows that the process lives.
             "/livez" => text(StatusCode::OK, "ok"),
+            "/openapi.json" => description::answer(request.method()),
             "/metrics" => metrics::answer(&self, &request, peer).await,
             _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         }

@@ -8,6 +8,8 @@
 mod counter;
 mod families;
 mod histogram;
+#[cfg(test)]
+mod manual;
 mod process;
 mod results;
 mod text;
