@@ -45,6 +45,9 @@ describe("the live view's door", { concurrency: 2 }, () => {
     await page.keyboard.press("Enter");
     assert.equal(await reads(page, "#sign-in-outcome", /./), "That is not the worker's secret.");
     assert.ok(await page.locator("#app").isHidden());
+    await enter(page);
+    assert.equal(await reads(page, "#verdict-words", /./), "All is well"); // One may mistype.
+    await page.getByRole("button", { name: "Sign out" }).click();
 
     for (let tries = 0; tries < 20 && !/Too many/.test(await page.locator("#sign-in-outcome").textContent()); tries += 1) {
       await secret.fill(`wrong ${tries}`);

@@ -142,6 +142,8 @@ describe("the verdict", () => {
   test("is that all is well, also when browsers vanish and pages were open for long", () => {
     assert.equal(says({}), "good: All is well");
     assert.equal(says({ problems: [problem("dead_peer", 10), problem("token_expired", 2)] }), "good: All is well");
+    const mistyped = { ...problem("wrong_secret"), recent: [{ at: now, detail: "client 127.0.0.1, live view" }] };
+    assert.equal(says({ problems: [mistyped] }), "good: All is well");
   });
 
   test("names the worst", () => {
