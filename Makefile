@@ -26,7 +26,7 @@ example: ## Run the example: a PHP page with live updates, and a worker for it
 check: format lint unit docs tidy ## The quick half of the tests; passes before every commit
 
 .PHONY: test
-test: setup format lint docs test-rust test-api instructions test-php test-js ## Everything; installs what it needs first
+test: setup format lint docs book test-rust test-api instructions test-php test-js ## Everything; installs what it needs first
 
 .PHONY: setup
 setup: ## Install what the tests need and is missing, as root or with sudo
@@ -43,6 +43,10 @@ lint:
 .PHONY: docs
 docs:
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --no-deps --document-private-items
+
+.PHONY: book
+book: ## The manual as a book: target/book/index.html
+	scripts/book
 
 .PHONY: docs-tables
 docs-tables: ## Write the tables of the manual that are made from the code

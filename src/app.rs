@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
+use sd_notify::NotifyState;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use self::member::{Joining, Member};
 use crate::admin::Admin;
@@ -215,6 +216,7 @@ impl App {
         });
         let ws = ws.map_err(RunError::Thread)?;
         info!(ws = %ws_addr, internal = %internal_addr, "listening");
+        tell_systemd(NotifyState::Ready);
 
         let ended_by_itself = tokio::select! {
             () = end.cancelled() => false,
@@ -222,6 +224,7 @@ impl App {
             () = pass_on(gaps, &ws) => true, // Never.
         };
         info!("shutting down");
+        tell_systemd(NotifyState::Stopping);
         let by = Instant::now() + END;
         let step = || by.min(Instant::now() + LAST_STEP);
         stopping.cancel();
@@ -258,6 +261,14 @@ impl StartError {
             _ => (error.to_string(), "correct the address and port to bind"),
         };
         Self::Bind { key, port, problem, fix }
+    }
+}
+
+/// Tells systemd how far the worker is, if that started it as `Type=notify`: so `systemctl start`
+/// returns when browsers can connect, or with the error.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "systemd cannot be told how far the worker is");
     }
 }
 

@@ -8,6 +8,7 @@ mod go_node;
 mod herd;
 mod http;
 mod judge;
+mod pages;
 mod php;
 mod proxy;
 mod redis;
@@ -29,6 +30,7 @@ pub use http::{Answer, Http, request};
 #[cfg(feature = "faults")]
 pub use judge::judge_behind_a_proxy;
 pub use judge::{RESYNC, Verdict};
+pub use pages::{Block, Item, Page, root};
 pub use php::{Php, Published};
 pub use proxy::{Link, Proxy};
 pub use redis::{Redis, free_port};
