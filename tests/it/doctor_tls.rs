@@ -45,7 +45,7 @@ fn a_good_certificate_is_no_fault_and_one_that_ends_soon_a_warning() {
 
         diagnosis.assert_well();
         assert_eq!(diagnosis.state("tls"), state);
-        assert!(diagnosis.found("tls").contains("TLSv1.3, the certificate is good for localhost"));
+        assert!(diagnosis.found("tls").contains(", the certificate is good for localhost until "));
         assert_eq!(diagnosis.state("push"), "ok");
     }
 }
