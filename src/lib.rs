@@ -22,6 +22,7 @@ pub mod hub;
 pub mod link;
 pub mod listener;
 pub mod metrics;
+pub mod problems;
 pub mod process;
 pub mod protocol;
 pub mod redis;

@@ -45,6 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("client_addr", &[]),
     ("listener", &[]),
     ("metrics", &[]),
+    ("problems", &[]),
     ("process", &[]),
     ("shutdown", &[]),
     ("status", &[]),
@@ -62,8 +63,17 @@ const BELOW_THE_DOORS: &[&str] =
 const DOORS: &[&str] = &["api", "ws", "admin"];
 
 /// Plain parts without a meaning of their own, which every layer above the pure core may import.
-const PLAIN: &[&str] =
-    &["config", "metrics", "shutdown", "status", "clock", "client_addr", "listener", "process"];
+const PLAIN: &[&str] = &[
+    "config",
+    "metrics",
+    "problems",
+    "shutdown",
+    "status",
+    "clock",
+    "client_addr",
+    "listener",
+    "process",
+];
 
 /// No tokio, no clock, no input or output.
 const PURE: &[&str] = &["topic", "secret", "token", "protocol"];
