@@ -26,7 +26,7 @@ example: ## Run the example: a PHP page with live updates, and a worker for it
 check: format lint unit docs tidy ## The quick half of the tests; passes before every commit
 
 .PHONY: test
-test: setup format lint docs test-rust instructions test-php test-js lint-deploy ## Everything; installs what it needs first
+test: setup format lint docs book test-rust test-api instructions test-php test-js lint-deploy ## Everything; installs what it needs first
 
 .PHONY: setup
 setup: ## Install what the tests need and is missing, as root or with sudo
@@ -48,9 +48,13 @@ lint-deploy: ## Check what runs elsewhere: scripts, Dockerfile, compose files, K
 docs:
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --no-deps --document-private-items
 
+.PHONY: book
+book: ## The manual as a book: target/book/index.html
+	scripts/book
+
 .PHONY: docs-tables
 docs-tables: ## Write the tables of the manual that are made from the code
-	UPDATE_DOCS=1 cargo test --lib config::manual
+	UPDATE_DOCS=1 cargo test --lib manual::
 
 .PHONY: unit
 unit:
@@ -63,6 +67,10 @@ tidy:
 .PHONY: test-rust
 test-rust: ## The Rust tests alone: unit, integration, doc
 	cargo test --no-fail-fast
+
+.PHONY: test-api
+test-api: build ## The description of the internal API against a real worker, with schemathesis
+	scripts/test-api
 
 .PHONY: test-php
 test-php: build ## The PHP suites alone: the worker as PHP sees it, and clients/php

@@ -237,7 +237,11 @@ pub const TRUSTED_PROXIES: Key = Key::new(
 );
 /// Who may ask for metrics without the secret.
 pub const METRICS_ALLOW: Key =
-    Key::new("metrics_allow", "WORKER_METRICS_ALLOW", "127.0.0.0/8, ::1/128", Kind::Networks);
+    Key::new("metrics_allow", "WORKER_METRICS_ALLOW", "127.0.0.0/8, ::1/128", Kind::Networks)
+        .means(
+            "Who may read [metrics](metrics.md) without the secret: a list, or a \
+         text with commas. `[]` or `none` asks everybody for the secret.",
+        );
 /// Least level that is logged.
 pub const LOG_LEVEL: Key = Key::new("log_level", "WORKER_LOG_LEVEL", "info", Kind::LogLevel).means(
     "What is logged: `error`, `warn`, `info`, `debug` (each session) or `trace` (each frame).",

@@ -8,11 +8,13 @@ mod go_node;
 mod herd;
 mod http;
 mod judge;
+mod pages;
 mod php;
 mod proxy;
 mod redis;
 mod resp;
 mod scene;
+mod scrape;
 #[cfg(feature = "faults")]
 mod sentinels;
 mod strace;
@@ -28,11 +30,13 @@ pub use http::{Answer, Http, request};
 #[cfg(feature = "faults")]
 pub use judge::judge_behind_a_proxy;
 pub use judge::{RESYNC, Verdict};
+pub use pages::{Block, Item, Page, root};
 pub use php::{Php, Published};
 pub use proxy::{Link, Proxy};
 pub use redis::{Redis, free_port};
 pub use resp::{Reply, Resp};
 pub use scene::{Scene, Told, topics};
+pub use scrape::Scrape;
 #[cfg(feature = "faults")]
 pub use sentinels::Sentinels;
 pub use strace::Strace;
