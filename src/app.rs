@@ -116,8 +116,8 @@ impl App {
         self.internal_addr
     }
 
-    /// Serves until `end` is cancelled, then ends in order: no new connections, requests under
-    /// way answered, what was accepted delivered, every browser told with 1001. Takes less than
+    /// Serves until `end` is cancelled, then ends in order: nobody new let in, requests under way
+    /// answered, what was accepted delivered, every browser told with 1001. Takes less than
     /// 2 s for that, whatever clients do.
     ///
     /// # Errors
@@ -183,6 +183,7 @@ impl App {
             links,
             metrics,
             requests: shutdown.requests.clone(),
+            stopping: stopping.clone(),
             max_connections: max_connections(),
             pages,
         });
@@ -198,7 +199,6 @@ impl App {
         let by = Instant::now() + END;
         let step = || by.min(Instant::now() + LAST_STEP);
         stopping.cancel();
-        ws.stop_accepting();
         shutdown.requests.close();
         let _ = timeout_at(step(), shutdown.requests.wait()).await;
         let leave = async {

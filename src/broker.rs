@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use crate::clock::{Clock, unix_now};
+use crate::clock::{Clock, Moment, unix_now};
 use crate::cluster::{Cluster, Node, Nodes, RedisLink};
 use crate::hub::{Busy, Hub, Subscription};
 use crate::link::Link;
-use crate::metrics::Metrics;
+use crate::metrics::{self, ClusterFigures, Family, Metrics, ProcessFigures};
 use crate::protocol::message;
 use crate::redis::{LinkState, Redis};
 use crate::registry::{Lookup, Registry, TopicMeta};
 use crate::secret::Secret;
-use crate::status::{Figures, Status};
+use crate::status::{Figures, Status, VERSION};
 use crate::token::{self, Claims, TokenError};
 use crate::topic::Topic;
 
@@ -129,13 +129,14 @@ impl Broker {
     ///
     /// [`PublishError`] if it was not accepted; then nobody gets it.
     pub async fn publish(&self, topic: &str, payload: &str) -> Result<(), PublishError> {
+        let since = Moment::now();
         match self.find(topic).await {
             Lookup::Known(_) => {}
             Lookup::Unknown | Lookup::Ask | Lookup::Away => {
                 return Err(PublishError::UnknownTopic);
             }
         }
-        match self.hub.publish(topic, || message::push_frame(payload)).await {
+        match self.hub.publish(topic, since, || message::push_frame(payload)).await {
             Ok(()) => {
                 self.published(topic, payload);
                 Ok(())
@@ -153,11 +154,12 @@ impl Broker {
     ///
     /// As there, but busy at once if the topic's outbox is full.
     pub fn publish_now(&self, topic: &str, payload: &str) -> Result<(), PublishError> {
+        let since = Moment::now();
         let Lookup::Known(_) = self.lookup(topic) else {
             return Err(PublishError::UnknownTopic);
         };
         self.hub
-            .publish_now(topic, || message::push_frame(payload))
+            .publish_now(topic, since, || message::push_frame(payload))
             .map_err(|Busy| PublishError::Busy)?;
         self.published(topic, payload);
         Ok(())
@@ -249,6 +251,27 @@ impl Broker {
             }
         }
         status.to_json()
+    }
+
+    /// Everything that there is to say to Prometheus; `process` is for the caller to read.
+    pub fn measured(&self, process: &ProcessFigures) -> Vec<Family> {
+        let audience = self.hub.audience();
+        let cluster = self.cluster.as_ref().map(|Membership { cluster, redis }| ClusterFigures {
+            redis_up: redis.state() == LinkState::Up,
+            nodes: u64::try_from(cluster.subscribers()).ok(),
+            waiting_envelopes: cluster.waiting(),
+            waiting_bytes: cluster.waiting_bytes(),
+        });
+        let figures = metrics::Figures {
+            version: VERSION,
+            ready: self.is_ready(),
+            sockets: audience.sockets,
+            clients: audience.clients,
+            registered_topics: self.registry.len(self.clock.now_ms()),
+            active_topics: self.hub.active_topics(),
+            cluster,
+        };
+        metrics::families(&self.metrics, &figures, process)
     }
 
     /// Clears some of what has ended; to be called every second or so.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mio::{Poll, Token, Waker};
 use tokio::runtime::{Builder, EnterGuard, Runtime};
-use wavelog_worker::clock::Clock;
+use wavelog_worker::clock::{Clock, Moment};
 use wavelog_worker::config::HubConfig;
 use wavelog_worker::hub::{Hub, Subscription};
 use wavelog_worker::link::{Link, LinkContext, Troubled};
@@ -84,7 +84,9 @@ impl Audience {
 
 impl Call for Audience {
     fn call(&mut self) {
-        self.hub.publish_now(TOPIC, || self.frame.clone()).expect("the outbox has room");
+        self.hub
+            .publish_now(TOPIC, Moment::now(), || self.frame.clone())
+            .expect("the outbox has room");
         if self.is_long {
             self.runtime.block_on(self.hub.drained());
         }

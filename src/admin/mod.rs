@@ -4,6 +4,8 @@
 //! seen here comes from the broker and from what is counted; something is changed only through the
 //! broker's verbs. Start reading at [`Admin::answer`].
 
+mod metrics;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -35,10 +37,11 @@ pub struct Admin {
 
 impl Admin {
     /// Answers `request` of `peer`.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, _peer: SocketAddr) -> Answer {
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         match request.uri().path() {
             // By any method, as `/readyz`: whoever gets this far knows that the process lives.
             "/livez" => text(StatusCode::OK, "ok"),
+            "/metrics" => metrics::answer(&self, &request, peer).await,
             _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         }
     }

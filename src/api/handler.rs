@@ -16,7 +16,8 @@ use tracing::info;
 
 use super::ApiContext;
 use super::answer::{self, Answer, ApiError};
-use crate::broker::StatusDetail;
+use crate::broker::{PublishError, StatusDetail};
+use crate::metrics::Metrics;
 use crate::protocol::query;
 use crate::protocol::request::{Publish, Register, parse_unregister};
 use crate::registry::TopicMeta;
@@ -71,6 +72,9 @@ pub(super) async fn handle(
     match carry_out(verb, &mut request, context).await {
         Ok(answer) => answer,
         Err(error) => {
+            if verb == Verb::Publish {
+                count_refused_publish(error, &context.metrics);
+            }
             if error == ApiError::Forbidden {
                 info!(client = %peer.ip().to_canonical(), "call without the right secret refused");
             }
@@ -136,6 +140,24 @@ async fn carry_out(
         Verb::Nodes => Ok(answer::json(broker.nodes().await)),
         Verb::Ready => Ok(answer::ready()),
     }
+}
+
+/// Counts a publish that was not carried out.
+fn count_refused_publish(error: ApiError, metrics: &Metrics) {
+    let refused = &metrics.publishes_refused;
+    let counter = match error {
+        ApiError::Publish(PublishError::UnknownTopic) => &refused.unknown_topic,
+        // The broker has counted it.
+        ApiError::Publish(PublishError::Busy) => return,
+        ApiError::Forbidden => &refused.forbidden,
+        ApiError::Timeout | ApiError::Truncated => &refused.timeout,
+        ApiError::NotFound
+        | ApiError::Method
+        | ApiError::NotReady
+        | ApiError::TooLarge
+        | ApiError::Body(_) => &refused.bad_request,
+    };
+    counter.inc();
 }
 
 /// Reads the whole body, which usually has come in one piece and is not copied then.

@@ -217,7 +217,11 @@ mod tests {
             Arc::clone(&metrics),
             None,
         );
-        let http = HttpConfig { request_timeout: Duration::from_secs(10), trusted_proxies: vec![] };
+        let http = HttpConfig {
+            request_timeout: Duration::from_secs(10),
+            trusted_proxies: vec![],
+            metrics_allow: vec![],
+        };
         let (broker, shutdown) = (Arc::new(broker), Shutdown::default());
         Arc::new(ApiContext { broker, http, metrics, shutdown, beside: None })
     }

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::client::address::{ConnectError, WsUrl};
+use crate::client::tls::Stream;
 use crate::protocol::json::{self, Rest};
 
 /// Time for the handshake and again for the answer to the token: a little more than a worker
@@ -26,7 +26,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A connection that is subscribed to a topic.
 pub(super) struct Feed {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Stream>,
 }
 
 /// Why there is no feed, or not any more.
@@ -81,9 +81,7 @@ impl Feed {
     /// Connects to `url` and subscribes to `topic` with `token`, which may be empty if the topic
     /// is open.
     pub(super) async fn open(url: &WsUrl, topic: &str, token: &str) -> Result<Self, FeedError> {
-        let stream = url.address.connect().await?;
-        // Fails on dead sockets only.
-        let _ = stream.set_nodelay(true);
+        let stream = url.address.open().await?;
         let opening = timeout(ANSWER_TIMEOUT, client_async(url.for_topic(topic), stream)).await;
         let (socket, _) = opening.map_err(|_| FeedError::Silent)?.map_err(FeedError::of)?;
         let mut feed = Self { socket };

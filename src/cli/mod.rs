@@ -8,6 +8,7 @@ mod bench;
 pub mod check;
 mod explain;
 mod feed;
+mod health;
 pub mod init;
 mod listen;
 mod publish;
@@ -97,6 +98,11 @@ enum Command {
         after_help = "Examples:\n  wavelog_worker status\n  wavelog_worker status --topics --internal http://127.0.0.1:9001\n  wavelog_worker status --json | jq .counters\n  wavelog_worker status --cluster"
     )]
     Status(status::StatusArgs),
+    /// Ask whether the worker is well, for health checks of containers; needs no secret.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker health                    is it ready, with Redis if it has one?\n  wavelog_worker health --live             does it answer at all?\n  wavelog_worker health --ws               does it take browsers?\n\nExit code 0 if so, else 1, within 2 s. One line says why."
+    )]
+    Health(health::HealthArgs),
     /// Measure what this machine carries: how many browsers, how fast, at what cost.
     #[command(
         after_help = "Examples:\n  wavelog_worker bench --quick\n  wavelog_worker bench fanout --sockets 5000 --rate 20\n  wavelog_worker bench all --report bench.html\n\nEach scenario is run against a worker of its own and, as the yardstick, against a floor: a program\nthat does nothing but one send per socket (alone: bench floor). Exit code 1 if anything was lost or\nwrong. --help has every option."
@@ -124,6 +130,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Publish(args) => publish::publish(args, path, env).map(done),
         Command::Listen(args) => listen::listen(args, path, env).map(done),
         Command::Status(args) => status::status(args, path, env).map(done),
+        Command::Health(args) => health::health(args, path, env).map(done),
         Command::Bench(args) => bench::bench(*args, path, env),
     };
     match outcome {

@@ -11,18 +11,24 @@ use hyper::Uri;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+use super::tls::{self, Stream, TlsError};
+
 /// Time to connect; what PHP allows itself, too.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The same where TLS is spoken, and so the way may be long; and again for the greeting.
+const FAR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a worker takes WebSockets.
 const USUAL_PATH: &str = "/ws";
 
-/// A host, by name or address, and a port.
+/// A host, by name or address, and a port; and whether TLS is spoken there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// Without the brackets of an IPv6 address.
     host: String,
     port: u16,
+    tls: bool,
 }
 
 /// Where browsers connect.
@@ -49,13 +55,37 @@ pub enum ConnectError {
     /// What else the system says.
     #[error("{0} cannot be reached: {1}")]
     System(Address, io::Error),
+    /// TLS did not come about.
+    #[error("{0}: {1}")]
+    Tls(Address, TlsError),
 }
 
 impl Address {
     /// Where to reach, from this machine, what listens on `bind` and `port`.
     pub fn of_listener(bind: Option<IpAddr>, port: u16) -> Self {
         let ip = bind.filter(|ip| !ip.is_unspecified()).unwrap_or(Ipv4Addr::LOCALHOST.into());
-        Self { host: ip.to_string(), port }
+        Self { host: ip.to_string(), port, tls: false }
+    }
+
+    /// The host, by name or address, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// The same host with another port, without TLS.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
+        Self { host: self.host.clone(), port, tls: false }
     }
 
     /// Whether there is a port to connect to: a worker on port 0 is somewhere else.
@@ -70,18 +100,31 @@ impl Address {
         Ok(found.collect())
     }
 
-    /// Connects within 500 ms.
-    pub async fn connect(&self) -> Result<TcpStream, ConnectError> {
+    /// Connects within 500 ms, or with TLS within 5 s, and greets if TLS is spoken.
+    pub async fn open(&self) -> Result<Stream, ConnectError> {
+        if !self.tls {
+            return self.connect(CONNECT_TIMEOUT).await.map(Stream::Plain);
+        }
+        let stream = self.connect(FAR_TIMEOUT).await?;
+        let greeting = timeout(FAR_TIMEOUT, tls::greet(stream, &self.host)).await;
+        let greeted = greeting.map_err(|_| ConnectError::Silent(self.clone()))?;
+        greeted.map_err(|error| ConnectError::Tls(self.clone(), error))
+    }
+
+    /// Connects within `patience`, name lookup included, and says nothing yet.
+    pub async fn connect(&self, patience: Duration) -> Result<TcpStream, ConnectError> {
         let connecting = async {
             let addresses = self.resolve().await?;
             let stream = TcpStream::connect(addresses.as_slice()).await;
+            // Small frames leave at once; it fails on dead sockets only.
+            let stream = stream.inspect(|stream| drop(stream.set_nodelay(true)));
             stream.map_err(|error| match error.kind() {
                 io::ErrorKind::ConnectionRefused => ConnectError::Refused(self.clone()),
                 io::ErrorKind::TimedOut => ConnectError::Silent(self.clone()),
                 _ => ConnectError::System(self.clone(), error),
             })
         };
-        let connected = timeout(CONNECT_TIMEOUT, connecting).await;
+        let connected = timeout(patience, connecting).await;
         connected.unwrap_or_else(|_| Err(ConnectError::Silent(self.clone())))
     }
 }
@@ -115,11 +158,12 @@ impl WsUrl {
 
 impl fmt::Display for WsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws://{}{}", self.address, self.path)
+        let scheme = if self.address.tls { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}{}", self.address, self.path)
     }
 }
 
-/// Reads `http://host:port`, for an argument.
+/// Reads `http://host:port`, or `https://`, for an argument.
 pub fn internal(text: &str) -> Result<Address, String> {
     let (address, path) = read(text, "http", "http://host:port")?;
     if path != "/" {
@@ -128,30 +172,26 @@ pub fn internal(text: &str) -> Result<Address, String> {
     Ok(address)
 }
 
-/// Reads `ws://host:port/path`, for an argument.
+/// Reads `ws://host:port/path`, or `wss://`, for an argument.
 pub fn ws(text: &str) -> Result<WsUrl, String> {
     let (address, path) = read(text, "ws", "ws://host:port/ws")?;
     Ok(WsUrl { address, path })
 }
 
-/// Takes a URL of `scheme` apart: its address, and its path and query.
+/// Takes a URL of `scheme`, or of that with TLS, apart: its address, and its path and query.
 fn read(text: &str, scheme: &str, example: &str) -> Result<(Address, String), String> {
     let uri: Uri = text.parse().map_err(|_| format!("write it as {example}"))?;
-    match uri.scheme_str() {
-        Some(given) if given == scheme => {}
-        Some(given) if given == format!("{scheme}s") => {
-            return Err(format!(
-                "{given}:// needs TLS, which this tool does not speak yet: name the worker itself, behind the proxy, as {example}"
-            ));
-        }
+    let tls = match uri.scheme_str() {
+        Some(given) if given == scheme => false,
+        Some(given) if given == format!("{scheme}s") => true,
         _ => return Err(format!("write it as {example}")),
-    }
+    };
     let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
     let authority = authority.ok_or_else(|| format!("write it as {example}, without a user"))?;
     let bracketed = authority.host();
     // The port is read here, as `Authority` takes one above 65535 for none.
     let port = match authority.as_str().get(bracketed.len()..).unwrap_or_default() {
-        "" => Some(80),
+        "" => Some(if tls { 443 } else { 80 }),
         port => port.strip_prefix(':').and_then(|port| port.parse().ok()).filter(|&port| port != 0),
     };
     let port = port.ok_or_else(|| format!("write it as {example}, the port from 1 to 65535"))?;
@@ -160,7 +200,7 @@ fn read(text: &str, scheme: &str, example: &str) -> Result<(Address, String), St
         return Err(format!("write it as {example}"));
     }
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    Ok((Address { host, port }, path))
+    Ok((Address { host, port, tls }, path))
 }
 
 /// `text` as the value of a query's parameter.
@@ -212,9 +252,13 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_refused_with_the_reason() {
-        assert!(ws("wss://example.org/ws").unwrap_err().starts_with("wss:// needs TLS"));
-        assert!(internal("https://a:9001").unwrap_err().starts_with("https:// needs TLS"));
+    fn with_tls_the_port_is_another_one() {
+        let url = ws("wss://example.org/ws").unwrap();
+
+        assert!(url.address.is_tls() && internal("https://a:9001").unwrap().is_tls());
+        assert_eq!(url.address.to_string(), "example.org:443");
+        assert_eq!(url.to_string(), "wss://example.org:443/ws");
+        assert!(!ws("ws://example.org/ws").unwrap().address.is_tls());
     }
 
     #[test]
@@ -247,7 +291,7 @@ mod tests {
         }
 
         #[test]
-        fn any_url_is_read_without_a_panic(text in "((http|ws)://)?[\\[\\]a-z0-9:@/?.%]{0,30}") {
+        fn any_url_is_read_without_a_panic(text in "((http|ws)s?://)?[\\[\\]a-z0-9:@/?.%]{0,30}") {
             let _ = (internal(&text), ws(&text));
         }
     }

@@ -53,27 +53,27 @@ pub enum CallError {
 pub async fn call(
     address: &Address,
     secret: &Secret,
-    request: Request<Full<Bytes>>,
-) -> Result<Answer, CallError> {
-    let answered = timeout(CALL_TIMEOUT, exchange(address, secret, request)).await;
-    answered.unwrap_or_else(|_| Err(CallError::Silent(address.clone())))
-}
-
-async fn exchange(
-    address: &Address,
-    secret: &Secret,
     mut request: Request<Full<Bytes>>,
 ) -> Result<Answer, CallError> {
     let header = HeaderValue::from_bytes(secret.expose().as_bytes());
     let mut secret = header.map_err(|_| CallError::Secret)?;
     secret.set_sensitive(true);
+    request.headers_mut().insert("x-worker-secret", secret);
+    let answered = timeout(CALL_TIMEOUT, exchange(address, request)).await;
+    answered.unwrap_or_else(|_| Err(CallError::Silent(address.clone())))
+}
+
+/// Sends `request`, whose URI is a path, to `address` as it is and reads the answer.
+pub(super) async fn exchange(
+    address: &Address,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Answer, CallError> {
     let host = HeaderValue::try_from(address.to_string());
     let headers = request.headers_mut();
-    headers.insert("x-worker-secret", secret);
     headers.insert(HOST, host.map_err(|_| CallError::NotHttp(address.clone()))?);
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
 
-    let stream = address.connect().await?;
+    let stream = address.open().await?;
     let not_http = |_| CallError::NotHttp(address.clone());
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(not_http)?;

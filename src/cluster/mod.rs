@@ -34,7 +34,7 @@ use self::publisher::Publisher;
 use self::queue::{Item, Queue};
 use self::roster::Roster;
 pub use self::watch::{Node, Nodes, RedisLink};
-use crate::clock::{Clock, millis};
+use crate::clock::{Clock, Moment, millis};
 use crate::config::{ClusterConfig, OnGap};
 use crate::hub::{Busy, Hub};
 use crate::listener::Seldom;
@@ -224,6 +224,11 @@ impl Cluster {
         &self.id
     }
 
+    /// How many envelopes wait for Redis, those under way not counted.
+    pub fn waiting(&self) -> usize {
+        self.queue.lock().len()
+    }
+
     /// Bytes of envelopes that wait for Redis.
     pub fn waiting_bytes(&self) -> usize {
         self.queue.lock().bytes()
@@ -295,7 +300,7 @@ impl Cluster {
             Some(payload) => message::push_frame(payload),
             None => Bytes::from_static(message::PUSH_WITHOUT_PAYLOAD),
         };
-        if self.hub.publish_now(topic, frame) == Err(Busy) {
+        if self.hub.publish_now(topic, Moment::now(), frame) == Err(Busy) {
             // To wait for room would hold up every other topic.
             self.metrics.envelopes_missed.inc();
             self.gap("the topic's outbox is full", Gap::Of(Topic::new(topic)));

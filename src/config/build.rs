@@ -125,7 +125,12 @@ impl Builder<'_> {
     fn http(&mut self) -> Option<HttpConfig> {
         let request_timeout = self.value(&keys::REQUEST_TIMEOUT, value::duration);
         let trusted_proxies = self.value(&keys::TRUSTED_PROXIES, value::networks);
-        Some(HttpConfig { request_timeout: request_timeout?, trusted_proxies: trusted_proxies? })
+        let metrics_allow = self.value(&keys::METRICS_ALLOW, value::networks);
+        Some(HttpConfig {
+            request_timeout: request_timeout?,
+            trusted_proxies: trusted_proxies?,
+            metrics_allow: metrics_allow?,
+        })
     }
 
     /// `Some(None)` is a single node.

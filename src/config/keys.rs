@@ -235,6 +235,13 @@ pub const TRUSTED_PROXIES: Key = Key::new(
     "Proxies whose `X-Forwarded-For` and `X-Real-IP` are believed: a list, or a text with \
      commas. `[]` or `none` trusts nobody.",
 );
+/// Who may ask for metrics without the secret.
+pub const METRICS_ALLOW: Key =
+    Key::new("metrics_allow", "WORKER_METRICS_ALLOW", "127.0.0.0/8, ::1/128", Kind::Networks)
+        .means(
+            "Who may read [metrics](metrics.md) without the secret: a list, or a \
+         text with commas. `[]` or `none` asks everybody for the secret.",
+        );
 /// Least level that is logged.
 pub const LOG_LEVEL: Key = Key::new("log_level", "WORKER_LOG_LEVEL", "info", Kind::LogLevel).means(
     "What is logged: `error`, `warn`, `info`, `debug` (each session) or `trace` (each frame).",
@@ -244,7 +251,7 @@ pub const LOG_FORMAT: Key = Key::new("log_format", "WORKER_LOG_FORMAT", "text", 
     .means("`text` for people, `json` for programs.");
 
 /// Every key, in the order of the sample and of `check`.
-pub const ALL: [&Key; 28] = [
+pub const ALL: [&Key; 29] = [
     &WORKER_SECRET,
     &WS_BIND,
     &WS_PORT,
@@ -259,6 +266,7 @@ pub const ALL: [&Key; 28] = [
     &OUTBOX_BYTES,
     &REQUEST_TIMEOUT,
     &TRUSTED_PROXIES,
+    &METRICS_ALLOW,
     &THREADS,
     &LOG_LEVEL,
     &LOG_FORMAT,

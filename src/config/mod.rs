@@ -223,6 +223,8 @@ pub struct HttpConfig {
     /// Peers whose `X-Forwarded-For` and `X-Real-IP` are believed. Key `trusted_proxies`, default
     /// loopback and private ranges.
     pub trusted_proxies: Vec<IpNet>,
+    /// Peers that may ask for metrics without the secret. Key `metrics_allow`, default loopback.
+    pub metrics_allow: Vec<IpNet>,
 }
 
 /// What is logged, and how.

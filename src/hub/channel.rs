@@ -13,7 +13,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-use super::outbox::{Appended, Outbox};
+use super::outbox::{Appended, Outbox, Round};
+use crate::clock::Moment;
 use crate::link::{Link, Sent, Slots};
 use crate::metrics::Metrics;
 use crate::topic::Topic;
@@ -56,9 +57,7 @@ fn let_others_run() {
 
 /// A round on its way to a long list.
 struct Walk {
-    row: Bytes,
-    /// How many frames the row has.
-    frames: u64,
+    round: Round,
     /// The first place that nobody has taken.
     place: AtomicUsize,
 }
@@ -88,38 +87,49 @@ impl Channel {
     }
 
     /// Accepts `frame` if the outbox has room, and writes it at once if the list is short and
-    /// nobody else is draining. Never waits.
-    pub(super) fn offer(&self, frame: &Bytes, outbox_bytes: usize) -> Offered {
-        let appended = self.outbox.lock().append(frame, outbox_bytes);
+    /// nobody else is draining. Never waits. The publish had been read at `since`, and it is
+    /// about `now`.
+    pub(super) fn offer(
+        &self,
+        frame: &Bytes,
+        since: Moment,
+        now: Moment,
+        outbox_bytes: usize,
+    ) -> Offered {
+        let appended = self.outbox.lock().append(frame, since, outbox_bytes);
         match appended {
             Appended::Full => return Offered::Full,
             Appended::Retired => return Offered::Retired,
             Appended::Waiting => return Offered::Done,
             Appended::YouDrain => {}
         }
+        let mut taken = now;
         for _ in 0..OWN_ROUNDS {
             if self.subscribers.read().len() > SHORT_LIST {
                 return Offered::Drain;
             }
-            let Some((row, frames)) = self.next_round() else {
+            let Some(round) = self.next_round() else {
                 return Offered::Done;
             };
             let mut place = 0;
-            while self.write(&row, frames, &mut place) {}
+            while self.write(&round, &mut place) {}
+            taken = self.given(&round, taken);
         }
         Offered::Drain
     }
 
     /// Drains until nothing waits, letting other tasks run after every slice.
     pub(super) async fn drain(self: Arc<Self>) {
-        while let Some((row, frames)) = self.next_round() {
-            let walk = Arc::new(Walk { row, frames, place: AtomicUsize::new(0) });
+        while let Some(round) = self.next_round() {
+            let taken = Moment::now();
+            let walk = Arc::new(Walk { round, place: AtomicUsize::new(0) });
             let help = || tokio::spawn(Arc::clone(&self).give(Arc::clone(&walk)));
             let helpers: Vec<_> = (0..self.helpers()).map(|_| help()).collect();
             Arc::clone(&self).give(Arc::clone(&walk)).await;
             for helper in helpers {
                 let _ = helper.await; // An error would be a panic of its own.
             }
+            self.given(&walk.round, taken);
             yield_now().await;
         }
     }
@@ -140,7 +150,7 @@ impl Channel {
             let mut place = walk.place.fetch_add(SLICE, Ordering::Relaxed);
             let end = place + SLICE;
             while place < end {
-                if !self.write(&walk.row, walk.frames, &mut place) {
+                if !self.write(&walk.round, &mut place) {
                     return;
                 }
             }
@@ -149,19 +159,28 @@ impl Channel {
         }
     }
 
-    fn next_round(&self) -> Option<(Bytes, u64)> {
-        let round = self.outbox.lock().next_round();
+    fn next_round(&self) -> Option<Round> {
+        let round = self.outbox.lock().next_round()?;
         self.room.notify_waiters();
-        round
+        Some(round)
     }
 
-    /// Writes `row` to the next few subscribers; whether there are more.
-    fn write(&self, row: &Bytes, frames: u64, place: &mut usize) -> bool {
+    /// `round`, taken at `taken`, was given to every subscriber: now, which is returned.
+    fn given(&self, round: &Round, taken: Moment) -> Moment {
+        let now = Moment::now();
+        self.metrics.fanout.observe_us(now.us_since(taken));
+        self.metrics.delivery_delay.observe_us(now.us_since(round.since));
+        now
+    }
+
+    /// Writes `round` to the next few subscribers; whether there are more.
+    fn write(&self, round: &Round, place: &mut usize) -> bool {
         let subscribers = self.subscribers.read();
         let (links, more) = subscribers.range(*place, *place + LOCKED);
         *place += LOCKED;
-        let delivered = links.filter(|link| link.send(row) != Sent::Refused).count();
-        self.metrics.deliveries.add(frames * delivered as u64);
+        let delivered = links.filter(|link| link.send(&round.row) != Sent::Refused).count() as u64;
+        self.metrics.deliveries.add(round.frames * delivered);
+        self.metrics.delivered_bytes.add(round.row.len() as u64 * delivered);
         more
     }
 }

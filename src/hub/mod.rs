@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use self::channel::{Channel, Offered};
+use crate::clock::Moment;
 use crate::config::HubConfig;
 use crate::link::Link;
 use crate::metrics::Metrics;
@@ -113,7 +114,8 @@ impl Hub {
     }
 
     /// Hands `frame` to every subscriber of `topic`, after all that was accepted before; it is not
-    /// even made if there are none.
+    /// even made if there are none. The publish had been read at `since`, from where its delay
+    /// counts.
     ///
     /// Returns once it is written (short list) or accepted (long list, or a drain under way);
     /// from then on it is not lost. If the topic's outbox is full, waits up to 500 ms for room.
@@ -122,12 +124,17 @@ impl Hub {
     /// # Errors
     ///
     /// [`Busy`] if there was no room in time.
-    pub async fn publish(&self, topic: &str, frame: impl FnOnce() -> Bytes) -> Result<(), Busy> {
+    pub async fn publish(
+        &self,
+        topic: &str,
+        since: Moment,
+        frame: impl FnOnce() -> Bytes,
+    ) -> Result<(), Busy> {
         let Some(channel) = self.channel(topic) else {
             return Ok(());
         };
         let frame = frame();
-        if self.offer(&channel, &frame) == Offered::Done {
+        if self.offer(&channel, &frame, since, Moment::now()) == Offered::Done {
             return Ok(());
         }
         let deadline = Instant::now() + ROOM_PATIENCE;
@@ -135,7 +142,7 @@ impl Hub {
             let room = channel.room.notified();
             tokio::pin!(room);
             room.as_mut().enable(); // From here on no round is missed.
-            match self.offer(&channel, &frame) {
+            match self.offer(&channel, &frame, since, Moment::now()) {
                 Offered::Done | Offered::Drain => return Ok(()),
                 Offered::Full => timeout_at(deadline, room).await.map_err(|_| Busy)?,
                 Offered::Retired => {}
@@ -149,13 +156,18 @@ impl Hub {
     /// # Errors
     ///
     /// [`Busy`] if there is no room now.
-    pub fn publish_now(&self, topic: &str, frame: impl FnOnce() -> Bytes) -> Result<(), Busy> {
+    pub fn publish_now(
+        &self,
+        topic: &str,
+        since: Moment,
+        frame: impl FnOnce() -> Bytes,
+    ) -> Result<(), Busy> {
         let Some(mut channel) = self.channel(topic) else {
             return Ok(());
         };
         let frame = frame();
         loop {
-            match self.offer(&channel, &frame) {
+            match self.offer(&channel, &frame, since, since) {
                 Offered::Done | Offered::Drain => return Ok(()),
                 Offered::Full => return Err(Busy),
                 Offered::Retired => {}
@@ -173,9 +185,9 @@ impl Hub {
         self.shard(topic).lock().contains_key(topic)
     }
 
-    /// Offers `frame` to the channel, and sees to the drain.
-    fn offer(&self, channel: &Arc<Channel>, frame: &Bytes) -> Offered {
-        let offered = channel.offer(frame, self.config.outbox_bytes.get());
+    /// Offers `frame` to the channel `now`, and sees to the drain.
+    fn offer(&self, channel: &Arc<Channel>, frame: &Bytes, since: Moment, now: Moment) -> Offered {
+        let offered = channel.offer(frame, since, now, self.config.outbox_bytes.get());
         if offered == Offered::Drain {
             self.drains.spawn_on(Arc::clone(channel).drain(), &self.runtime);
             return Offered::Done;

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::clock::Moment;
+
 /// Bytes that one round of a drain takes at most (one frame is always taken). More would make a
 /// burst cheaper still, but each socket would wait longer for its turn.
 const ROUND_BYTES: usize = 64 * 1024;
@@ -18,10 +20,29 @@ const KEPT_PLACES: usize = 16;
 /// Frames that wait, bounded in bytes.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Waiting>,
     bytes: usize,
     draining: bool,
     retired: bool,
+}
+
+/// A frame that waits.
+#[derive(Debug)]
+struct Waiting {
+    frame: Bytes,
+    /// When its publish had been read.
+    since: Moment,
+}
+
+/// What is given to the subscribers at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Round {
+    /// Whole frames in one buffer.
+    pub(super) row: Bytes,
+    /// How many they are.
+    pub(super) frames: u64,
+    /// When the publish of the first had been read.
+    pub(super) since: Moment,
 }
 
 /// What appending to an outbox led to.
@@ -38,8 +59,9 @@ pub(super) enum Appended {
 }
 
 impl Outbox {
-    /// Appends `frame` if there is room for it under `bound` bytes, or if nothing waits at all.
-    pub(super) fn append(&mut self, frame: &Bytes, bound: usize) -> Appended {
+    /// Appends `frame`, whose publish had been read at `since`, if there is room for it under
+    /// `bound` bytes, or if nothing waits at all.
+    pub(super) fn append(&mut self, frame: &Bytes, since: Moment, bound: usize) -> Appended {
         if self.retired {
             return Appended::Retired;
         }
@@ -47,7 +69,7 @@ impl Outbox {
             return Appended::Full;
         }
         self.bytes += frame.len();
-        self.frames.push_back(frame.clone());
+        self.frames.push_back(Waiting { frame: frame.clone(), since });
         if std::mem::replace(&mut self.draining, true) {
             Appended::Waiting
         } else {
@@ -60,10 +82,9 @@ impl Outbox {
         self.retired = true;
     }
 
-    /// Takes the next round: a row of frames in one buffer, and how many they are. `None` ends
-    /// the drain: the caller is the drainer no more.
-    pub(super) fn next_round(&mut self) -> Option<(Bytes, u64)> {
-        let Some(first) = self.frames.pop_front() else {
+    /// Takes the next round. `None` ends the drain: the caller is the drainer no more.
+    pub(super) fn next_round(&mut self) -> Option<Round> {
+        let Some(Waiting { frame: first, since }) = self.frames.pop_front() else {
             self.draining = false;
             if self.frames.capacity() > KEPT_PLACES {
                 self.frames = VecDeque::new();
@@ -72,7 +93,7 @@ impl Outbox {
         };
         let mut count = 1;
         let mut size = first.len();
-        while let Some(frame) = self.frames.get(count - 1) {
+        while let Some(Waiting { frame, .. }) = self.frames.get(count - 1) {
             if size + frame.len() > ROUND_BYTES {
                 break;
             }
@@ -81,14 +102,15 @@ impl Outbox {
         }
         self.bytes -= size;
         if count == 1 {
-            return Some((first, 1)); // The usual case, and nothing is copied.
+            // The usual case, and nothing is copied.
+            return Some(Round { row: first, frames: 1, since });
         }
         let mut row = BytesMut::with_capacity(size);
         row.extend_from_slice(&first);
-        for frame in self.frames.drain(..count - 1) {
+        for Waiting { frame, .. } in self.frames.drain(..count - 1) {
             row.extend_from_slice(&frame);
         }
-        Some((row.freeze(), count as u64))
+        Some(Round { row: row.freeze(), frames: count as u64, since })
     }
 }
 
@@ -98,38 +120,48 @@ mod tests {
 
     const BOUND: usize = 10;
 
+    /// Appends a frame of these bytes.
+    fn append(outbox: &mut Outbox, frame: &'static [u8]) -> Appended {
+        outbox.append(&Bytes::from_static(frame), Moment::now(), BOUND)
+    }
+
+    /// The bytes of the next round, and how many frames they are.
+    fn next_round(outbox: &mut Outbox) -> Option<(Bytes, u64)> {
+        outbox.next_round().map(|round| (round.row, round.frames))
+    }
+
     #[test]
     fn the_first_to_append_drains_and_gets_all_in_order() {
         let mut outbox = Outbox::default();
 
-        assert_eq!(outbox.append(&Bytes::from_static(b"ab"), BOUND), Appended::YouDrain);
-        assert_eq!(outbox.append(&Bytes::from_static(b"cd"), BOUND), Appended::Waiting);
-        assert_eq!(outbox.next_round(), Some((Bytes::from_static(b"abcd"), 2)));
-        assert_eq!(outbox.append(&Bytes::from_static(b"ef"), BOUND), Appended::Waiting);
-        assert_eq!(outbox.next_round(), Some((Bytes::from_static(b"ef"), 1)));
-        assert_eq!(outbox.next_round(), None);
-        assert_eq!(outbox.append(&Bytes::from_static(b"gh"), BOUND), Appended::YouDrain);
+        assert_eq!(append(&mut outbox, b"ab"), Appended::YouDrain);
+        assert_eq!(append(&mut outbox, b"cd"), Appended::Waiting);
+        assert_eq!(next_round(&mut outbox), Some((Bytes::from_static(b"abcd"), 2)));
+        assert_eq!(append(&mut outbox, b"ef"), Appended::Waiting);
+        assert_eq!(next_round(&mut outbox), Some((Bytes::from_static(b"ef"), 1)));
+        assert_eq!(next_round(&mut outbox), None);
+        assert_eq!(append(&mut outbox, b"gh"), Appended::YouDrain);
     }
 
     #[test]
     fn over_the_bound_nothing_is_appended_but_one_frame_always_fits() {
         let mut outbox = Outbox::default();
 
-        assert_eq!(outbox.append(&Bytes::from_static(b"0123456789ab"), BOUND), Appended::YouDrain);
-        assert_eq!(outbox.append(&Bytes::from_static(b"c"), BOUND), Appended::Full);
-        assert_eq!(outbox.next_round().map(|round| round.1), Some(1));
-        assert_eq!(outbox.append(&Bytes::from_static(b"c"), BOUND), Appended::Waiting);
+        assert_eq!(append(&mut outbox, b"0123456789ab"), Appended::YouDrain);
+        assert_eq!(append(&mut outbox, b"c"), Appended::Full);
+        assert_eq!(next_round(&mut outbox).map(|round| round.1), Some(1));
+        assert_eq!(append(&mut outbox, b"c"), Appended::Waiting);
     }
 
     #[test]
     fn a_retired_outbox_takes_nothing_but_gives_what_it_has() {
         let mut outbox = Outbox::default();
-        outbox.append(&Bytes::from_static(b"ab"), BOUND);
+        append(&mut outbox, b"ab");
         outbox.retire();
 
-        assert_eq!(outbox.append(&Bytes::from_static(b"cd"), BOUND), Appended::Retired);
-        assert_eq!(outbox.next_round(), Some((Bytes::from_static(b"ab"), 1)));
-        assert_eq!(outbox.next_round(), None);
+        assert_eq!(append(&mut outbox, b"cd"), Appended::Retired);
+        assert_eq!(next_round(&mut outbox), Some((Bytes::from_static(b"ab"), 1)));
+        assert_eq!(next_round(&mut outbox), None);
     }
 
     #[test]
@@ -137,12 +169,23 @@ mod tests {
         let mut outbox = Outbox::default();
         let frame = Bytes::from(vec![0; 20_000]);
         for _ in 0..7 {
-            outbox.append(&frame, usize::MAX);
+            outbox.append(&frame, Moment::now(), usize::MAX);
         }
 
-        assert_eq!(outbox.next_round().map(|round| round.1), Some(3));
-        assert_eq!(outbox.next_round().map(|round| round.1), Some(3));
-        assert_eq!(outbox.next_round().map(|round| round.1), Some(1));
-        assert_eq!(outbox.next_round(), None);
+        assert_eq!(next_round(&mut outbox).map(|round| round.1), Some(3));
+        assert_eq!(next_round(&mut outbox).map(|round| round.1), Some(3));
+        assert_eq!(next_round(&mut outbox).map(|round| round.1), Some(1));
+        assert_eq!(next_round(&mut outbox), None);
+    }
+
+    #[test]
+    fn a_round_is_as_old_as_its_first_frame() {
+        let mut outbox = Outbox::default();
+        let (first, frame) = (Moment::now(), Bytes::from_static(b"a"));
+        while Moment::now() == first {}
+        outbox.append(&frame, first, usize::MAX);
+        outbox.append(&frame, Moment::now(), usize::MAX);
+
+        assert_eq!(outbox.next_round().map(|round| round.since), Some(first));
     }
 }

@@ -63,7 +63,7 @@ async fn short_and_long_lists_get_every_frame_in_order_and_others_nothing() {
         let mut browsers = browsers(&hub, topic, count).await;
 
         for frame in &frames {
-            hub.publish(topic, || frame.clone()).await.unwrap();
+            hub.publish(topic, Moment::now(), || frame.clone()).await.unwrap();
         }
 
         for (_, browser) in &mut browsers {
@@ -83,7 +83,9 @@ async fn concurrent_publishes_come_in_the_same_order_on_every_socket() {
         let hub = Arc::clone(&hub);
         tokio::spawn(async move {
             for n in 0..250 {
-                hub.publish("t", || numbered(1000 * publisher + 1000 + n)).await.unwrap();
+                hub.publish("t", Moment::now(), || numbered(1000 * publisher + 1000 + n))
+                    .await
+                    .unwrap();
             }
         })
     });
@@ -114,14 +116,18 @@ async fn a_full_outbox_makes_a_publish_wait_and_then_refuses_it() {
     let _browsers = browsers(&hub, "t", 1).await;
     let channel = hub.shard("t").lock().get("t").cloned().unwrap();
     // A drain that has begun and does not get on.
-    channel.outbox.lock().append(&Bytes::from(vec![0; 80]), 100);
+    channel.outbox.lock().append(&Bytes::from(vec![0; 80]), Moment::now(), 100);
     let began = Instant::now();
 
-    let refused = hub.publish("t", || Bytes::from(vec![0; 30])).await;
+    let refused = hub.publish("t", Moment::now(), || Bytes::from(vec![0; 30])).await;
 
     assert_eq!(refused, Err(Busy));
     assert_eq!(began.elapsed(), ROOM_PATIENCE);
-    assert_eq!(hub.publish("t", || Bytes::from(vec![0; 20])).await, Ok(()), "this one has room");
+    assert_eq!(
+        hub.publish("t", Moment::now(), || Bytes::from(vec![0; 20])).await,
+        Ok(()),
+        "this one has room"
+    );
 }
 
 #[tokio::test]
@@ -130,10 +136,12 @@ async fn a_publish_that_waits_for_room_goes_on_when_the_drain_does() {
     let mut browsers = browsers(&hub, "t", 1).await;
     let channel = hub.shard("t").lock().get("t").cloned().unwrap();
     let (first, second) = (frame::text(&[&"a".repeat(78)]), frame::text(&[&"b".repeat(28)]));
-    channel.outbox.lock().append(&first, 100);
+    channel.outbox.lock().append(&first, Moment::now(), 100);
 
-    let (published, ()) =
-        tokio::join!(hub.publish("t", || second.clone()), Arc::clone(&channel).drain());
+    let (published, ()) = tokio::join!(
+        hub.publish("t", Moment::now(), || second.clone()),
+        Arc::clone(&channel).drain()
+    );
 
     assert_eq!(published, Ok(()));
     assert_gets(&mut browsers[0].1, &[first, second]).await;
@@ -144,15 +152,16 @@ async fn a_publish_reaches_who_came_while_it_waited_and_all_others_left() {
     let hub = hub(100);
     let early = browsers(&hub, "t", 1).await;
     let channel = hub.shard("t").lock().get("t").cloned().unwrap();
-    channel.outbox.lock().append(&Bytes::from(vec![0; 80]), 100);
+    channel.outbox.lock().append(&Bytes::from(vec![0; 80]), Moment::now(), 100);
     let frame = frame::text(&[&"b".repeat(28)]);
 
-    let (published, mut late) = tokio::join!(hub.publish("t", || frame.clone()), async {
-        drop(early);
-        let late = browsers(&hub, "t", 1).await;
-        channel.drain().await;
-        late
-    });
+    let (published, mut late) =
+        tokio::join!(hub.publish("t", Moment::now(), || frame.clone()), async {
+            drop(early);
+            let late = browsers(&hub, "t", 1).await;
+            channel.drain().await;
+            late
+        });
 
     assert_eq!(published, Ok(()));
     assert_gets(&mut late[0].1, &[frame]).await;

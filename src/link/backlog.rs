@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
+use crate::clock::Moment;
 use crate::metrics::Metrics;
 use crate::protocol::frame;
 
@@ -27,12 +28,21 @@ pub(super) struct Backlog {
     bytes: usize,
     /// When the browser must have taken something, in milliseconds of the clock.
     pub(super) due_ms: u64,
+    /// When the kernel did not take a write whole; `None` if that is not why this exists.
+    stalled: Option<Moment>,
     metrics: Arc<Metrics>,
 }
 
 impl Backlog {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { rows: VecDeque::new(), written: 0, bytes: 0, due_ms: u64::MAX, metrics }
+        Self {
+            rows: VecDeque::new(),
+            written: 0,
+            bytes: 0,
+            due_ms: u64::MAX,
+            stalled: None,
+            metrics,
+        }
     }
 
     /// Appends a row of whole frames.
@@ -47,6 +57,18 @@ impl Backlog {
         self.grow(row.len() - written);
         self.written += written;
         self.rows.push_back(row);
+    }
+
+    /// The kernel did not take a write whole. From now on time is counted, until nothing waits or
+    /// this is dropped.
+    pub(super) fn stalls(&mut self) {
+        self.stalled = Some(Moment::now());
+    }
+
+    fn stalls_no_more(&mut self) {
+        if let Some(stalled) = self.stalled.take() {
+            self.metrics.backlog_time.observe_us(Moment::now().us_since(stalled));
+        }
     }
 
     /// Everything that waits, nothing of it written yet.
@@ -82,6 +104,9 @@ impl Backlog {
         while let Some(row) = self.rows.pop_front_if(|row| row.len() <= self.written) {
             self.written -= row.len();
         }
+        if self.is_empty() {
+            self.stalls_no_more();
+        }
     }
 
     /// Drops everything but the rest of the frame that is under way, so that what follows starts
@@ -115,6 +140,7 @@ impl Backlog {
 impl Drop for Backlog {
     fn drop(&mut self) {
         self.metrics.backlog_bytes.take(self.bytes as u64);
+        self.stalls_no_more();
     }
 }
 

@@ -228,6 +228,7 @@ impl Link {
         self.context.metrics.flushes.inc();
         let mut backlog = self.new_backlog();
         backlog.push_from(frames.clone(), written);
+        backlog.stalls();
         outgoing.backlog = Some(backlog);
         self.end_within(outgoing, self.context.write_timeout);
         Sent::Queued

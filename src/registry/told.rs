@@ -106,12 +106,16 @@ impl Memory {
     }
 
     /// A node of ours, perhaps this one, did something with `topic` at `at_us`, in µs of this
-    /// node's clock. Whether it has to be written again, because what this node did is newer and was undone.
+    /// node's clock. Whether it has to be written again, because what this node did is newer and was
+    /// undone.
     pub(super) fn hear(&self, topic: &str, change: Change, at_us: u64, now_ms: u64) -> bool {
         let mut shard = self.shard(topic).lock();
         let Shard { topics, writes } = &mut *shard;
         match writes.intent(topic) {
-            Some((ours_us, is_removal)) if is_removal || ours_us >= at_us => return false,
+            Some((_, true)) => return false,
+            Some((ours_us, false)) if ours_us >= at_us => {
+                return ours_us > at_us && writes.send_again_over(topic, change);
+            }
             Some(_) => writes.forget(topic), // Older than what was done elsewhere.
             None => {}
         }
@@ -244,6 +248,23 @@ mod tests {
 
         assert!(memory.miss("t", 1_001, 1_020));
         assert_eq!(recall(&memory, 1_020), Recall::Nothing);
+    }
+
+    #[test]
+    fn what_was_undone_while_its_answer_was_on_the_way_is_sent_again() {
+        let memory = memory();
+        memory.register("t", OPEN, 1_000);
+        let now = Now { ms: 1_000, connected_ms: 0 };
+        let sent = memory.take_writes(100, now);
+
+        assert!(!memory.hear("t", Change::Put(OPEN), 900_000, 1_001), "it says the same");
+        assert!(!memory.hear("t", Change::Gone, sent[0].at_us, 1_001), "it is not older");
+        assert!(memory.hear("t", Change::Gone, 999_000, 1_001));
+        memory.settle(&sent[0], Outcome::Done, 1_000);
+
+        let again = memory.take_writes(100, now);
+        assert_eq!((again[0].at_us, again[0].what), (sent[0].at_us, sent[0].what));
+        assert_eq!(recall(&memory, 1_002), Recall::Known(OPEN));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::TopicMeta;
 use super::memory::{Memory, SHARDS, Shard};
+use super::told::Change;
 use crate::topic::Topic;
 
 /// Age of a write, in ms, from which on it is late, as one from before the connection always is:
@@ -130,6 +131,24 @@ impl Writes {
     /// When PHP asked for what waits for `topic`, and whether that is to remove it.
     pub(super) fn intent(&self, topic: &str) -> Option<(u64, bool)> {
         self.by_topic.get(topic).map(|write| (write.at_us, write.what == What::Remove))
+    }
+
+    /// Somebody did `change` with `topic` before the registration that waits here was asked for. If
+    /// that is under way, Redis may have carried it out first, and its answer would count for what
+    /// has been undone since: it is to be sent again. Whether it is.
+    pub(super) fn send_again_over(&mut self, topic: &str, change: Change) -> bool {
+        let Some(write) = self.by_topic.get_mut(topic).filter(|write| write.is_sent) else {
+            return false;
+        };
+        match write.what {
+            What::Put { meta, .. } if change != Change::Put(meta) => {
+                self.next_id += 1;
+                write.id = self.next_id;
+                write.is_sent = false;
+                true
+            }
+            What::Put { .. } | What::Remove => false,
+        }
     }
 
     /// What waits for `topic` is not wanted any more.

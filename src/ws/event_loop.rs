@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::handshake::{Authenticated, Handshake, Next};
-use super::orders::{CLOSE, Orders, QUIT, Running, STOP};
+use super::orders::{CLOSE, Orders, QUIT, Running};
 use super::questions::{Answer, Questions};
 use super::resync::Walk;
 use super::session::{Beginning, Session};
 use super::watch::{Deadlines, Rounds};
 use super::{WsContext, pages};
-use crate::clock::millis;
+use crate::clock::{Moment, millis};
 use crate::link::{Link, Slots};
 use crate::listener::{self, Listener, Seldom};
 use crate::protocol::close::CloseCode;
@@ -98,6 +98,8 @@ struct NewConnection {
     deadline: u32,
     /// The number of its last question.
     question: u64,
+    /// Whether it came when the node was ending already. The end does not wait for it.
+    is_late: bool,
 }
 
 /// Whether a connection may have sent more than was read.
@@ -110,12 +112,13 @@ enum Rest {
 /// What the thread owns.
 struct Port {
     poll: Poll,
-    /// `None` once no more connections are accepted.
-    listener: Option<TcpListener>,
+    listener: TcpListener,
     context: WsContext,
     runtime: Handle,
     orders: Arc<Orders>,
     connections: Slots<Connection>,
+    /// How many of them the end does not wait for.
+    late: usize,
     questions: Questions,
     /// The resync that is carried out.
     walk: Option<Walk>,
@@ -169,9 +172,10 @@ impl EventLoop {
         let now_ms = context.links.clock.now_ms();
         let port = Port {
             poll,
-            listener: Some(listener),
+            listener,
             orders: Arc::clone(&orders),
             connections: Slots::default(),
+            late: 0,
             questions: Questions::new(waker, runtime.clone()),
             walk: None,
             runtime,
@@ -209,6 +213,7 @@ impl Port {
                     return;
                 }
             }
+            let begun = Moment::now();
             self.now_ms = self.context.links.clock.now_ms();
             for answer in self.questions.take() {
                 self.hear(&answer);
@@ -221,7 +226,7 @@ impl Port {
                 }
             }
             let given = self.orders.given();
-            if given == QUIT || (self.closing && self.connections.is_empty()) {
+            if given == QUIT || self.is_over() {
                 return;
             }
             self.obey(given);
@@ -233,12 +238,13 @@ impl Port {
             }
             self.keep_alive();
             self.resync();
+            self.context.metrics.loop_lag.observe_us(Moment::now().us_since(begun));
         }
     }
 
     /// How long to wait for events.
     fn patience(&self) -> Option<Duration> {
-        if !self.again.is_empty() || (self.closing && self.connections.is_empty()) {
+        if !self.again.is_empty() || self.is_over() {
             return Some(Duration::ZERO);
         }
         let trouble = (!self.troubled.is_empty()).then_some(self.troubled_ms);
@@ -249,15 +255,18 @@ impl Port {
         Some(Duration::from_millis(next_ms.saturating_sub(now_ms)))
     }
 
+    /// Whether everybody whom the end waits for is gone.
+    fn is_over(&self) -> bool {
+        self.closing && self.connections.len() == self.late
+    }
+
     fn obey(&mut self, given: u8) {
-        if given >= STOP && self.listener.take().is_some() {
-            self.accept_from_ms = None;
-        }
         if given >= CLOSE && !self.closing {
             self.closing = true;
             for place in 0..self.connections.places() {
                 let next = match self.connections.get_mut(place) {
-                    Some(Connection::New(new)) => new.handshake.go_away(),
+                    Some(Connection::New(new)) if new.is_late => continue,
+                    Some(Connection::New(new)) => new.handshake.go_away(&self.context),
                     Some(Connection::Session(session)) => {
                         session.close(CloseCode::GoingAway);
                         continue;
@@ -275,10 +284,7 @@ impl Port {
             return;
         }
         for _ in 0..ACCEPTS {
-            let Some(listener) = &self.listener else {
-                return;
-            };
-            match listener.accept() {
+            match self.listener.accept() {
                 Ok((stream, peer)) => self.welcome(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.accept_from_ms = None;
@@ -304,9 +310,11 @@ impl Port {
         let fd = stream.as_raw_fd();
         let at_ms = self.now_ms + millis(self.context.http.request_timeout);
         let handshake = Handshake::new(stream, peer);
+        let is_late = self.context.stopping.is_cancelled();
+        self.late += usize::from(is_late);
         let place = self.connections.insert_with(|place| {
             let deadline = self.deadlines.enter(place, at_ms);
-            Connection::New(Box::new(NewConnection { handshake, deadline, question: 0 }))
+            Connection::New(Box::new(NewConnection { handshake, deadline, question: 0, is_late }))
         });
         let watched = SourceFd(&fd);
         if let Err(error) = self.watch(watched, place, Interest::READABLE) {
@@ -324,6 +332,7 @@ impl Port {
     /// Turns a connection away at once: there are too many.
     fn refuse(&mut self, stream: &TcpStream) {
         self.context.metrics.refused_full.inc();
+        self.context.metrics.handshakes.refused_full.inc();
         let _ = io::Write::write(&mut &*stream, FULL); // It takes it now, or never.
         if self.full.now() {
             warn!(
@@ -547,7 +556,11 @@ impl Port {
                 self.connections.replace_with(place, |_| Connection::Leaving(link));
             }
             Some(Connection::New(new)) => {
+                if new.handshake.has_to_log_in() {
+                    self.context.metrics.logins.left.inc();
+                }
                 self.deadlines.leave(new.deadline);
+                self.late -= usize::from(new.is_late);
                 self.connections.remove(place);
             }
             _ => drop(self.connections.remove(place)),

@@ -13,8 +13,9 @@ use mio::net::TcpStream;
 use tracing::{debug, info};
 
 use super::WsContext;
+use super::counting::{count_auth_failure, count_refusal};
 use super::request::{self, Head, Refusal, Target};
-use super::script;
+use super::{health, script};
 use crate::broker::AuthError;
 use crate::client_addr::ClientAddr;
 use crate::protocol::close::CloseCode;
@@ -163,6 +164,11 @@ impl Handshake {
         matches!(self.stage, Stage::Asking { .. } | Stage::Sending(_))
     }
 
+    /// Whether the connection is a WebSocket whose auth frame has to come.
+    pub(super) fn has_to_log_in(&self) -> bool {
+        matches!(self.stage, Stage::Auth(_))
+    }
+
     /// Sends more of the answer that is on its way, if one is, and then goes on with what came
     /// behind the request.
     pub(super) fn send(&mut self, context: &WsContext) -> Next {
@@ -202,11 +208,13 @@ impl Handshake {
             Stage::Request { unread, answered: true } if unread.is_empty() => Next::End,
             Stage::Request { .. } => {
                 context.metrics.http_timeouts.inc();
+                context.metrics.handshakes.timeout.inc();
                 debug!(client = %self.peer.ip(), "request timed out");
                 Next::End
             }
             Stage::Auth(upgraded) => {
                 context.metrics.auth_timeouts.inc();
+                context.metrics.logins.timeout.inc();
                 info!(topic = upgraded.topic, client = %upgraded.client, "login timed out");
                 self.end_with(&frame::close(CloseCode::AuthTimeout))
             }
@@ -220,9 +228,12 @@ impl Handshake {
     }
 
     /// The node ends.
-    pub(super) fn go_away(&mut self) -> Next {
+    pub(super) fn go_away(&mut self, context: &WsContext) -> Next {
         match &mut self.stage {
-            Stage::Auth(_) => self.end_with(&frame::close(CloseCode::GoingAway)),
+            Stage::Auth(_) => {
+                context.metrics.logins.going_away.inc();
+                self.end_with(&frame::close(CloseCode::GoingAway))
+            }
             Stage::Sending(sending) => {
                 sending.keep_alive = false;
                 Next::Wait
@@ -256,10 +267,22 @@ impl Handshake {
                     }
                     return next;
                 }
-                Err(refusal) => return self.end_with(&refusal.response(false, false)),
+                Err(refusal) => {
+                    count_refusal(refusal, &context.metrics);
+                    return self.end_with(&refusal.response(false, false));
+                }
             };
+            if context.stopping.is_cancelled() {
+                return match head.target {
+                    Target::Health(_) => {
+                        self.end_with(&Refusal::Draining.response(false, head.is_head))
+                    }
+                    // As if it had not been accepted: a load balancer tries another node.
+                    _ => Next::End,
+                };
+            }
             let lookup = |topic: &str| known.take().unwrap_or_else(|| context.broker.lookup(topic));
-            let answer = match decide(&head, lookup) {
+            let reply = match decide(&head, lookup) {
                 Ok(Verdict::Ask(topic)) => {
                     self.stage = Stage::Asking { begun: input.to_vec(), left };
                     return Next::Ask(topic);
@@ -268,6 +291,7 @@ impl Handshake {
                     let decoder = Decoder::default();
                     let upgraded = Upgraded { topic, client: head.client, decoder };
                     self.stage = Stage::Auth(Box::new(upgraded));
+                    context.metrics.handshakes.upgraded.inc();
                     if self.write(&request::switching(&accept)).is_err() {
                         return Next::End;
                     }
@@ -279,16 +303,17 @@ impl Handshake {
                         },
                     };
                 }
-                Ok(Verdict::Script(asked)) => Ok(asked),
+                Ok(Verdict::Script(asked)) => Reply::Script(asked),
+                Ok(Verdict::Healthy) => Reply::Healthy,
                 Err(Refusal::NotFound) if context.pages.is_some() => {
                     return Next::Page(input.to_vec());
                 }
-                Err(refusal) => Err(refusal),
+                Err(refusal) => Reply::Refusal(refusal),
             };
             left -= 1;
             let keep_alive = head.keep_alive && (left > 0 || input.len() == head.size);
-            match answer {
-                Ok(asked) => {
+            let short = match reply {
+                Reply::Script(asked) => {
                     debug!(client = %head.client, "client script asked for");
                     let mut answer = asked.answer(keep_alive, head.is_head);
                     match answer.send(&mut self.stream) {
@@ -302,16 +327,21 @@ impl Handshake {
                         }
                         Err(_) => return Next::End,
                     }
+                    None
                 }
-                Err(refusal) => {
+                Reply::Healthy => Some(health::serving(keep_alive, head.is_head)),
+                Reply::Refusal(refusal) => {
+                    count_refusal(refusal, &context.metrics);
                     debug!(client = %head.client, ?refusal, "request refused");
-                    let response = refusal.response(keep_alive, head.is_head);
-                    if !keep_alive {
-                        return self.end_with(&response);
-                    }
-                    if self.write(&response).is_err() {
-                        return Next::End;
-                    }
+                    Some(refusal.response(keep_alive, head.is_head))
+                }
+            };
+            if let Some(response) = short {
+                if !keep_alive {
+                    return self.end_with(&response);
+                }
+                if self.write(&response).is_err() {
+                    return Next::End;
                 }
             }
             if let Stage::Request { answered, .. } = &mut self.stage {
@@ -341,7 +371,9 @@ impl Handshake {
             }
             if first.is_some() { Flow::Break(()) } else { Flow::Continue(()) }
         });
+        let logins = &context.metrics.logins;
         if let Err(error) = fed {
+            logins.protocol_error.inc();
             return self.end_with(&frame::close(error.close_code()));
         }
         match first {
@@ -350,9 +382,13 @@ impl Handshake {
                 Ok(()) => Next::Wait,
                 Err(_) => Next::End,
             },
-            Some(Err(code)) => self.end_with(&frame::close(code)),
+            Some(Err(code)) => {
+                logins.left.inc();
+                self.end_with(&frame::close(code))
+            }
             Some(Ok(auth)) => match judge(upgraded, auth, context) {
                 Ok((user_id, version)) => {
+                    logins.authenticated.inc();
                     pongs.extend_from_slice(&frame::text(&[version.auth_ok()]));
                     Next::Begin(Authenticated {
                         topic: std::mem::take(&mut upgraded.topic),
@@ -364,6 +400,7 @@ impl Handshake {
                     })
                 }
                 Err(error) => {
+                    logins.refused.inc();
                     let frames = [frame::text(&[error]), frame::close(CloseCode::Policy)];
                     self.end_with(&frames.concat())
                 }
@@ -399,6 +436,15 @@ enum Verdict {
     Ask(String),
     /// It is answered with the client's script.
     Script(script::Asked),
+    /// It is told that the node serves.
+    Healthy,
+}
+
+/// An answer that leaves the connection to HTTP.
+enum Reply {
+    Script(script::Asked),
+    Healthy,
+    Refusal(Refusal),
 }
 
 /// What becomes of a request; `lookup` says what is known of its topic.
@@ -406,6 +452,7 @@ fn decide(head: &Head, lookup: impl FnOnce(&str) -> Lookup) -> Result<Verdict, R
     let (topic, upgrade) = match &head.target {
         Target::WebSocket { topic, upgrade } => (topic, upgrade),
         Target::Script(asked) => return asked.map(Verdict::Script),
+        Target::Health(asked) => return asked.map(|()| Verdict::Healthy),
         Target::Other => return Err(Refusal::NotFound),
     };
     let topic = topic.as_ref().ok_or(Refusal::MissingTopic)?;
@@ -435,7 +482,7 @@ fn judge(
     };
     result.map_err(|reason| {
         info!(topic, %client, %reason, "login refused");
-        context.metrics.auth_failures.inc();
+        count_auth_failure(reason, &context.metrics);
         match reason {
             AuthError::NoAuthFrame | AuthError::NoToken => message::AUTH_REQUIRED,
             AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,

@@ -3,14 +3,16 @@
 //! One thread of its own serves all sockets of this port (`event_loop`): `request` reads the HTTP
 //! request and judges it, `handshake` upgrades it and waits for the auth frame, `session` does
 //! what the browser asks for from then on, `watch` has the deadlines and the pings. `script` is the
-//! client that pages load from here. `questions` are asked of Redis while a handshake waits;
+//! client that pages load from here, `health` what load balancers ask for. `questions` are asked of Redis while a handshake waits;
 //! `orders` come from outside, among them `resync`: who may have missed something is closed, spread
 //! over a time. Before and after authentication are two types: what the first needs is freed before
 //! the long idle time begins. No task, no timer and no buffer per socket. Start reading at
 //! [`EventLoop::run`].
 
+mod counting;
 mod event_loop;
 mod handshake;
+mod health;
 mod orders;
 mod pages;
 mod questions;
@@ -24,6 +26,7 @@ mod watch;
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::event_loop::EventLoop;
@@ -49,6 +52,8 @@ pub struct WsContext {
     pub metrics: Arc<Metrics>,
     /// Where pages are served.
     pub requests: TaskTracker,
+    /// Cancelled when the node begins to end: from then on nobody new is let in.
+    pub stopping: CancellationToken,
     /// Connections that this port may have at once, so that files are left for the internal port.
     pub max_connections: usize,
     /// Pages that are served beside `/ws`, if there are any.

@@ -13,12 +13,10 @@ use super::resync::{Resync, Wanted};
 
 /// Nothing was said.
 const GO: u8 = 0;
-/// Accept no more.
-pub(super) const STOP: u8 = 1;
 /// Tell every browser, and end when all are gone.
-pub(super) const CLOSE: u8 = 2;
+pub(super) const CLOSE: u8 = 1;
 /// End now.
-pub(super) const QUIT: u8 = 3;
+pub(super) const QUIT: u8 = 2;
 
 /// The event loop while it runs; dropping it ends the loop.
 pub struct Running {
@@ -36,11 +34,6 @@ pub(super) struct Orders {
 }
 
 impl Running {
-    /// Accepts no more connections.
-    pub fn stop_accepting(&self) {
-        self.orders.give(STOP);
-    }
-
     /// Closes every session that is there now and that the order means with 4009, spread over the
     /// order's time, each exactly once and behind what waits for it.
     ///

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::health;
 use super::script::{self, Asked};
 use crate::client_addr::ClientAddr;
 use crate::protocol::query;
@@ -48,6 +49,8 @@ pub enum Target {
     },
     /// `/client.js`; or a refusal.
     Script(Result<Asked, Refusal>),
+    /// `/healthz`; or a refusal.
+    Health(Result<(), Refusal>),
     /// Another path.
     Other,
 }
@@ -59,10 +62,12 @@ pub enum Refusal {
     Malformed,
     /// The head is too long.
     TooLarge,
-    /// Neither `/ws` nor `/client.js`.
+    /// No path of this port.
     NotFound,
-    /// `/client.js`, but neither by GET nor by HEAD.
+    /// `/client.js` or `/healthz`, but neither by GET nor by HEAD.
     WrongMethod,
+    /// `/healthz` of a node that ends.
+    Draining,
     /// `/ws` without a topic.
     MissingTopic,
     /// `/ws` with a topic that is not registered.
@@ -121,12 +126,17 @@ fn judge(
     let target = if path == "/ws" {
         let topic = query::first(query, "topic").filter(|topic| !topic.is_empty());
         Target::WebSocket { topic, upgrade }
-    } else if path != script::PATH {
-        Target::Other
-    } else if matches!(method, "GET" | "HEAD") {
-        Target::Script(Ok(Asked::read(query, values("accept-encoding"), values("if-none-match"))))
     } else {
-        Target::Script(Err(Refusal::WrongMethod))
+        let method = match method {
+            "GET" | "HEAD" => Ok(()),
+            _ => Err(Refusal::WrongMethod),
+        };
+        let asked = || Asked::read(query, values("accept-encoding"), values("if-none-match"));
+        match path {
+            script::PATH => Target::Script(method.map(|()| asked())),
+            health::PATH => Target::Health(method),
+            _ => Target::Other,
+        }
     };
     let has_body = values("transfer-encoding").next().is_some()
         || values("content-length").any(|length| length != b"0");
@@ -171,6 +181,9 @@ impl Refusal {
             }
             Self::NotFound => ("404 Not Found", "404 page not found\n", ""),
             Self::WrongMethod => ("405 Method Not Allowed", "method not allowed\n", ""),
+            Self::Draining => {
+                ("503 Service Unavailable", "draining\n", "Cache-Control: no-store\r\n")
+            }
             Self::MissingTopic => ("400 Bad Request", "missing topic\n", ""),
             Self::UnknownTopic => ("404 Not Found", "topic not registered\n", ""),
             Self::Away => {
@@ -222,7 +235,7 @@ mod tests {
     fn upgrade(lines: &str) -> Result<String, Refusal> {
         match head(lines).target {
             Target::WebSocket { upgrade, .. } => upgrade,
-            Target::Script(_) | Target::Other => panic!("not /ws"),
+            Target::Script(_) | Target::Health(_) | Target::Other => panic!("not /ws"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The event loop over real sockets, told what only other nodes can give cause for.
 
 mod asking;
+mod draining;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -61,10 +62,15 @@ fn context(
     WsContext {
         broker: Arc::new(broker),
         session,
-        http: HttpConfig { request_timeout: Duration::from_secs(10), trusted_proxies: vec![] },
+        http: HttpConfig {
+            request_timeout: Duration::from_secs(10),
+            trusted_proxies: vec![],
+            metrics_allow: vec![],
+        },
         links: Arc::new(links),
         metrics,
         requests: TaskTracker::new(),
+        stopping: CancellationToken::new(),
         max_connections: 10_000,
         pages: None,
     }
@@ -81,6 +87,7 @@ struct Node {
     running: Running,
     broker: Arc<Broker>,
     metrics: Arc<Metrics>,
+    stopping: CancellationToken,
     address: SocketAddr,
 }
 
@@ -95,10 +102,11 @@ impl Node {
         let ws = EventLoop::new(listener).unwrap();
         let context = context(ws.waker(), registry, clock, Arc::clone(&metrics));
         let broker = Arc::clone(&context.broker);
+        let stopping = context.stopping.clone();
         for topic in ["a", "b", Topic::STATUS] {
             broker.register(topic, TopicMeta { require_token: false });
         }
-        Self { running: ws.run(context).unwrap(), broker, metrics, address }
+        Self { running: ws.run(context).unwrap(), broker, metrics, stopping, address }
     }
 
     async fn join(&self, topic: &str) -> Browser {

@@ -186,7 +186,8 @@ fn nothing_is_published_but_the_proxy_and_everything_that_is_mounted_is_there() 
     }
     for name in NODES {
         let node = service(&compose, name);
-        assert!(field(node, "healthcheck").is_some(), "{name}");
+        let check = field(node, "healthcheck").unwrap();
+        assert_eq!(texts(field(check, "test")), ["CMD", "wavelog_worker", "health"], "{name}");
         let build = field(node, "build").unwrap();
         let context = folder().join(field(build, "context").unwrap().as_str().unwrap());
         let dockerfile = field(build, "dockerfile").unwrap().as_str().unwrap();

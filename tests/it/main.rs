@@ -39,6 +39,7 @@ mod docs_snippets;
 mod frames;
 mod garbage;
 mod handshake;
+mod health;
 mod independent;
 mod instructions;
 mod json_bodies;

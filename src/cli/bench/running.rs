@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::super::{printable, settings};
 use crate::bench::rounds::Running;
 use crate::client::Worker;
-use crate::client::address::{self, Address};
+use crate::client::address::{self, Address, CONNECT_TIMEOUT};
 use crate::config::Env;
 use crate::secret::Secret;
 
@@ -25,7 +25,7 @@ pub(super) struct RunningArgs {
     #[arg(long, value_name = "ws://HOST:PORT", value_parser = ws, requires = "internal")]
     ws: Option<Address>,
     /// Where PHP posts.
-    #[arg(long, value_name = "http://HOST:PORT", value_parser = address::internal, requires = "ws")]
+    #[arg(long, value_name = "http://HOST:PORT", value_parser = internal, requires = "ws")]
     internal: Option<Address>,
     /// File with its secret; without, it is the one in WORKER_SECRET or in the configuration.
     #[arg(long, value_name = "FILE", requires = "ws", hide_short_help = true)]
@@ -69,8 +69,10 @@ impl RunningArgs {
             let there = |option| {
                 move |error| format!("{error}: start it, or say where it is with {option}")
             };
-            let ws = ws.connect().await.map_err(there("--ws ws://host:port"))?;
-            let php = internal.connect().await.map_err(there("--internal http://host:port"))?;
+            let ws = ws.connect(CONNECT_TIMEOUT).await;
+            let ws = ws.map_err(there("--ws ws://host:port"))?;
+            let php = internal.connect(CONNECT_TIMEOUT).await;
+            let php = php.map_err(there("--internal http://host:port"))?;
             let peer = |stream: &tokio::net::TcpStream| {
                 stream
                     .peer_addr()
@@ -120,9 +122,21 @@ fn read_secret(file: &Path) -> Result<Secret, String> {
         .map_err(|error| format!("{shown}: {error}; put the worker's own into it"))
 }
 
+/// The bench would measure TLS.
+const NO_TLS: &str = "the bench speaks no TLS: name the worker itself, behind the proxy";
+
+/// Reads `http://host:port`.
+fn internal(text: &str) -> Result<Address, String> {
+    let address = address::internal(text)?;
+    if address.is_tls() { Err(NO_TLS.to_owned()) } else { Ok(address) }
+}
+
 /// Reads `ws://host:port`, with or without the path that a worker has.
 fn ws(text: &str) -> Result<Address, String> {
     let url = address::ws(text)?;
+    if url.address.is_tls() {
+        return Err(NO_TLS.to_owned());
+    }
     if url.has_usual_path() || url.to_string() == format!("ws://{}/", url.address) {
         Ok(url.address)
     } else {
@@ -141,6 +155,8 @@ mod tests {
         }
         assert!(ws("ws://127.0.0.1:9000/other").is_err());
         assert!(ws("http://127.0.0.1:9000").is_err());
+        assert!(ws("wss://127.0.0.1:9000").unwrap_err().contains("no TLS"));
+        assert!(internal("https://127.0.0.1:9001").unwrap_err().contains("no TLS"));
     }
 
     #[tokio::test]

@@ -1,43 +1,25 @@
 //! What the node counts. One value, made in `app` and handed down; no statics.
 //!
-//! Names are those of the `counters` object of the status document (docs/protocol.md, "Status").
-//! No topic, user or address is ever part of a count.
+//! The counters of the status document have their names here (docs/protocol.md, "Status"); what is
+//! kept out of it is for [`families`], which gives everything the name and the help text that
+//! Prometheus sees. No topic, user or address is ever part of a count. Counting is an addition
+//! without a lock; time is taken once a round, not once a delivery.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod counter;
+mod families;
+mod histogram;
+mod process;
+mod results;
+mod text;
 
 use serde::Serialize;
 
-/// A number that only grows, or a gauge that is moved by [`Counter::add`] and [`Counter::take`].
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// One more.
-    pub fn inc(&self) {
-        self.add(1);
-    }
-
-    /// `n` more.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// `n` less; for gauges.
-    pub fn take(&self, n: u64) {
-        self.0.fetch_sub(n, Ordering::Relaxed);
-    }
-
-    /// The number now.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Serialize for Counter {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.get())
-    }
-}
+pub use self::counter::Counter;
+pub use self::families::{ClusterFigures, Family, Figures, Kind, Sample, families};
+pub use self::histogram::{BOUNDS_US, Histogram, Snapshot};
+pub use self::process::ProcessFigures;
+pub use self::results::{AuthFailures, Handshakes, Logins, RefusedPublishes};
+pub use self::text::{Format, write};
 
 /// Everything that is counted.
 #[derive(Debug, Default, Serialize)]
@@ -97,4 +79,36 @@ pub struct Metrics {
     pub registry_writes: Counter,
     /// Topics that were forgotten because Redis did not have them any more.
     pub registry_dropped: Counter,
+    /// Bytes of the frames that were handed to sockets.
+    #[serde(skip)]
+    pub delivered_bytes: Counter,
+    /// How long a round took: from when it was taken to when every subscriber's socket had its
+    /// turn. A round is what one drain takes at once, a publish or several.
+    #[serde(skip)]
+    pub fanout: Histogram,
+    /// How long a round's oldest publish took to be delivered: from when it had been read, from PHP
+    /// or from Redis, to when every subscriber's socket had its turn. One observation a round. What
+    /// a slow socket does not take at once is in [`Metrics::backlog_time`].
+    #[serde(skip)]
+    pub delivery_delay: Histogram,
+    /// How long something waited for a slow socket: from when it did not take a write whole to when
+    /// it had taken everything, or was closed. One observation each time.
+    #[serde(skip)]
+    pub backlog_time: Histogram,
+    /// How long the thread that serves browsers was at work between two waits: whoever sends
+    /// something meanwhile waits so long.
+    #[serde(skip)]
+    pub loop_lag: Histogram,
+    /// What became of requests for a WebSocket.
+    #[serde(skip)]
+    pub handshakes: Handshakes,
+    /// What became of browsers whose request was granted.
+    #[serde(skip)]
+    pub logins: Logins,
+    /// Why logins were refused.
+    #[serde(skip)]
+    pub auth_failures_by: AuthFailures,
+    /// Why publishes were refused.
+    #[serde(skip)]
+    pub publishes_refused: RefusedPublishes,
 }
