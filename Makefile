@@ -26,7 +26,7 @@ example: ## Run the example: a PHP page with live updates, and a worker for it
 check: format lint unit docs tidy ## The quick half of the tests; passes before every commit
 
 .PHONY: test
-test: setup format lint docs book test-rust instructions test-php test-js ## Everything; installs what it needs first
+test: setup format lint docs book test-rust test-api instructions test-php test-js ## Everything; installs what it needs first
 
 .PHONY: setup
 setup: ## Install what the tests need and is missing, as root or with sudo
@@ -50,7 +50,7 @@ book: ## The manual as a book: target/book/index.html
 
 .PHONY: docs-tables
 docs-tables: ## Write the tables of the manual that are made from the code
-	UPDATE_DOCS=1 cargo test --lib config::manual
+	UPDATE_DOCS=1 cargo test --lib manual::
 
 .PHONY: unit
 unit:
@@ -63,6 +63,10 @@ tidy:
 .PHONY: test-rust
 test-rust: ## The Rust tests alone: unit, integration, doc
 	cargo test --no-fail-fast
+
+.PHONY: test-api
+test-api: build ## The description of the internal API against a real worker, with schemathesis
+	scripts/test-api
 
 .PHONY: test-php
 test-php: build ## The PHP suites alone: the worker as PHP sees it, and clients/php

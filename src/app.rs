@@ -11,13 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
+use sd_notify::NotifyState;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use self::member::{Joining, Member};
 use crate::admin::Admin;
+pub use crate::admin::live::InForce;
+use crate::admin::live::{Live, LiveContext};
 use crate::api::{self, ApiContext, Beside};
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -80,6 +83,8 @@ pub struct App {
     internal_addr: SocketAddr,
     config: Config,
     pages: Option<Pages>,
+    in_force: InForce,
+    metrics: Arc<Metrics>,
 }
 
 impl App {
@@ -96,7 +101,20 @@ impl App {
             .map_err(|error| StartError::bind("internal_port", internal_port, &error))?;
         let (ws_addr, internal_addr) = (ws.local_addr()?, internal.local_addr()?);
         let ws = EventLoop::new(ws)?;
-        Ok(Self { ws, internal, ws_addr, internal_addr, config, pages: None })
+        let (in_force, metrics) = (InForce::new(&[], &[], &[]), Arc::default());
+        Ok(Self { ws, internal, ws_addr, internal_addr, config, pages: None, in_force, metrics })
+    }
+
+    /// Shows `in_force` in the live view as what is configured.
+    #[must_use]
+    pub fn showing(mut self, in_force: InForce) -> Self {
+        self.in_force = in_force;
+        self
+    }
+
+    /// What it counts, also before it runs.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// Serves `pages` on the WebSocket port, beside `/ws`.
@@ -124,9 +142,8 @@ impl App {
     ///
     /// [`RunError`] if it ended, or never began, for another reason.
     pub async fn run(self, end: CancellationToken) -> Result<(), RunError> {
-        let Self { ws, internal, ws_addr, internal_addr, config, pages } = self;
+        let Self { ws, internal, ws_addr, internal_addr, config, pages, in_force, metrics } = self;
         let shutdown = Shutdown::default();
-        let metrics = Arc::new(Metrics::default());
         let clock = Clock::start();
         let hub = Hub::new(config.hub, Arc::clone(&metrics));
         let (registry, joined) = match config.cluster {
@@ -159,12 +176,22 @@ impl App {
             member.ready().await;
         }
         let stopping = shutdown.stopping.clone();
-        tokio::spawn(tidy(Arc::clone(&broker), stopping.clone()));
+        let live = Arc::new(Live::new(LiveContext {
+            broker: Arc::clone(&broker),
+            metrics: Arc::clone(&metrics),
+            http: config.http.clone(),
+            shutdown: shutdown.clone(),
+            clock,
+            port: internal_addr.port(),
+            in_force,
+        }));
+        tokio::spawn(every_second(Arc::clone(&broker), Arc::clone(&live), stopping.clone()));
         let admin = Arc::new(Admin {
             broker: Arc::clone(&broker),
             metrics: Arc::clone(&metrics),
             http: config.http.clone(),
             shutdown: shutdown.clone(),
+            live,
         });
         let beside: Beside =
             Arc::new(move |request, peer| Box::pin(Arc::clone(&admin).answer(request, peer)));
@@ -189,6 +216,7 @@ impl App {
         });
         let ws = ws.map_err(RunError::Thread)?;
         info!(ws = %ws_addr, internal = %internal_addr, "listening");
+        tell_systemd(NotifyState::Ready);
 
         let ended_by_itself = tokio::select! {
             () = end.cancelled() => false,
@@ -196,6 +224,7 @@ impl App {
             () = pass_on(gaps, &ws) => true, // Never.
         };
         info!("shutting down");
+        tell_systemd(NotifyState::Stopping);
         let by = Instant::now() + END;
         let step = || by.min(Instant::now() + LAST_STEP);
         stopping.cancel();
@@ -235,6 +264,14 @@ impl StartError {
     }
 }
 
+/// Tells systemd how far the worker is, if that started it as `Type=notify`: so `systemctl start`
+/// returns when browsers can connect, or with the error.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "systemd cannot be told how far the worker is");
+    }
+}
+
 /// Threads of the internal port: one for every two of the runtime. One serves more publishes than
 /// two cores can deliver.
 fn api_threads() -> usize {
@@ -264,14 +301,16 @@ async fn pass_on(gaps: Option<Arc<Gaps>>, ws: &Running) {
     }
 }
 
-/// Lets the registry give memory back, every second.
-async fn tidy(broker: Arc<Broker>, end: CancellationToken) {
+/// Lets the registry give memory back, and the live view take a sample, every second.
+async fn every_second(broker: Arc<Broker>, live: Arc<Live>, end: CancellationToken) {
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = end.cancelled() => return,
-            _ = ticks.tick() => broker.tidy(), // Cancel-safe.
+            _ = ticks.tick() => {} // Cancel-safe.
         }
+        broker.tidy();
+        live.tick();
     }
 }

@@ -1,7 +1,10 @@
 //! The verbs: register, unregister, publish, authorize, subscribe, status, nodes.
 //!
 //! The only door for `api`, `ws` and `demo`, and the only place that knows the registry, the hub
-//! and the cluster. It gives topics and payloads no meaning. Start reading at [`Broker::publish`].
+//! and the cluster. It gives topics and payloads no meaning. What an operator asks is in [`look`].
+//! Start reading at [`Broker::publish`].
+
+pub mod look;
 
 use std::sync::Arc;
 
@@ -10,6 +13,7 @@ use crate::cluster::{Cluster, Node, Nodes, RedisLink};
 use crate::hub::{Busy, Hub, Subscription};
 use crate::link::Link;
 use crate::metrics::{self, ClusterFigures, Family, Metrics, ProcessFigures};
+use crate::problems::{Kind, quoted};
 use crate::protocol::message;
 use crate::redis::{LinkState, Redis};
 use crate::registry::{Lookup, Registry, TopicMeta};
@@ -143,6 +147,8 @@ impl Broker {
             }
             Err(Busy) => {
                 self.metrics.publishes_busy.inc();
+                let detail = || format!("topic {}", quoted(topic));
+                self.metrics.problems.note(Kind::OutboxFull, detail);
                 Err(PublishError::Busy)
             }
         }
@@ -168,6 +174,7 @@ impl Broker {
     /// An event was delivered here: the other nodes are next.
     fn published(&self, topic: &str, payload: &str) {
         self.metrics.publishes.inc();
+        self.hub.show(topic, payload);
         if let Some(Membership { cluster, .. }) = &self.cluster {
             cluster.offer(topic, payload);
         }

@@ -34,7 +34,7 @@ impl ClientAddr {
         real_ip: Option<&[u8]>,
         trusted: &[IpNet],
     ) -> Self {
-        let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+        let is_trusted = |address: IpAddr| is_trusted(address, trusted);
         let peer = peer.to_canonical();
         if !is_trusted(peer) {
             return Self(Some(peer));
@@ -45,6 +45,17 @@ impl ClientAddr {
         let found = stranger.or(real_ip.map(read_address)).or(entries.first().copied());
         Self(found.unwrap_or(Some(peer)))
     }
+
+    /// The address, if it is known.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.0
+    }
+}
+
+/// Whether `peer` is one of the `trusted` proxies.
+pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    trusted.iter().any(|net| net.contains(&peer))
 }
 
 /// An address, with or without a port.

@@ -21,6 +21,7 @@ pub mod hub;
 pub mod link;
 pub mod listener;
 pub mod metrics;
+pub mod problems;
 pub mod protocol;
 pub mod redis;
 pub mod registry;

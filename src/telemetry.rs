@@ -4,6 +4,7 @@
 //! whoever reads them may stall: then lines are dropped and counted, and nobody waits.
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
+use crate::metrics::Metrics;
+use crate::problems::Kind;
 
 /// Lines that may wait to be written.
 const WAITING_LINES: usize = 4096;
@@ -29,14 +32,18 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// Says in the log when lines of it were dropped, until `end`. Needs a runtime.
-    pub fn report_losses(&self, end: CancellationToken) {
+    /// Says in the log, and among the problems of `metrics`, when lines of the log were dropped,
+    /// until `end`. Needs a runtime.
+    pub fn report_losses(&self, metrics: Arc<Metrics>, end: CancellationToken) {
         let lost = self.lost.clone();
         tokio::spawn(async move {
             let mut said = 0;
             while end.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
                 let lines = lost.dropped_lines();
                 if lines > said {
+                    let dropped = (lines - said) as u64;
+                    let detail = || format!("{dropped} lines");
+                    metrics.problems.note_times(Kind::LogLinesDropped, dropped, detail);
                     warn!(
                         lines = lines - said,
                         "log lines were dropped; the log is read too slowly"

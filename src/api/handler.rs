@@ -18,6 +18,7 @@ use super::ApiContext;
 use super::answer::{self, Answer, ApiError};
 use crate::broker::{PublishError, StatusDetail};
 use crate::metrics::Metrics;
+use crate::problems::{Kind, quoted};
 use crate::protocol::query;
 use crate::protocol::request::{Publish, Register, parse_unregister};
 use crate::registry::TopicMeta;
@@ -42,18 +43,30 @@ enum Verb {
     Ready,
 }
 
+/// Every path that is PHP's, and what it wants.
+const PATHS: [(&str, Verb); 7] = [
+    ("/internal/publish", Verb::Publish),
+    ("/internal/push", Verb::Publish),
+    ("/internal/register", Verb::Register),
+    ("/internal/unregister", Verb::Unregister),
+    ("/internal/status", Verb::Status),
+    ("/internal/nodes", Verb::Nodes),
+    ("/readyz", Verb::Ready),
+];
+
 impl Verb {
     /// What a request to `path` wants; `None` if that is not PHP's.
     fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/internal/register" => Self::Register,
-            "/internal/unregister" => Self::Unregister,
-            "/internal/publish" | "/internal/push" => Self::Publish,
-            "/internal/status" => Self::Status,
-            "/internal/nodes" => Self::Nodes,
-            "/readyz" => Self::Ready,
-            _ => return None,
-        })
+        PATHS.iter().find(|(known, _)| *known == path).map(|(_, verb)| *verb)
+    }
+
+    /// The one method that it takes; `None` is any.
+    fn method(self) -> Option<Method> {
+        match self {
+            Self::Ready => None,
+            Self::Status | Self::Nodes => Some(Method::GET),
+            Self::Register | Self::Unregister | Self::Publish => Some(Method::POST),
+        }
     }
 }
 
@@ -76,7 +89,10 @@ pub(super) async fn handle(
                 count_refused_publish(error, &context.metrics);
             }
             if error == ApiError::Forbidden {
-                info!(client = %peer.ip().to_canonical(), "call without the right secret refused");
+                let client = peer.ip().to_canonical();
+                info!(%client, "call without the right secret refused");
+                let detail = || format!("client {client}, {}", request.uri().path());
+                context.metrics.problems.note(Kind::WrongSecret, detail);
             }
             // Who waits for our 100 has not sent a body, and is not to be asked for it.
             if !request.headers().contains_key(EXPECT) {
@@ -92,14 +108,15 @@ async fn carry_out(
     request: &mut Request<Incoming>,
     context: &ApiContext,
 ) -> Result<Answer, ApiError> {
-    let method = match verb {
-        // For anybody, by any method.
-        Verb::Ready if context.broker.is_ready() => return Ok(answer::ready()),
-        Verb::Ready => return Err(ApiError::NotReady),
-        Verb::Status | Verb::Nodes => Method::GET,
-        Verb::Register | Verb::Unregister | Verb::Publish => Method::POST,
-    };
-    if request.method() != method {
+    if verb == Verb::Ready {
+        // For anybody.
+        return if context.broker.is_ready() {
+            Ok(answer::ready())
+        } else {
+            Err(ApiError::NotReady)
+        };
+    }
+    if verb.method().is_some_and(|method| request.method() != method) {
         return Err(ApiError::Method);
     }
     let secret = request.headers().get("x-worker-secret");
@@ -123,7 +140,12 @@ async fn carry_out(
         Verb::Publish => {
             let body = read_body(request, context).await?;
             let Publish { topic, payload } = Publish::parse(&body)?;
-            broker.publish(&topic, payload).await?;
+            let published = broker.publish(&topic, payload).await;
+            if published == Err(PublishError::UnknownTopic) {
+                let detail = || format!("topic {}", quoted(&topic));
+                context.metrics.problems.note(Kind::PublishUnregistered, detail);
+            }
+            published?;
             Ok(answer::done())
         }
         Verb::Status => {
@@ -190,5 +212,34 @@ async fn take_unwanted(body: &mut Incoming) {
         if taken > MAX_UNWANTED_BYTES {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_description_has_every_path_with_its_method_and_no_others() {
+        let description: Value =
+            serde_json::from_str(include_str!("../admin/openapi.json")).unwrap();
+        let described: BTreeSet<(&str, String)> = description["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(path, _)| path.starts_with("/internal/") || *path == "/readyz")
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().unwrap().keys();
+                methods.map(move |method| (path.as_str(), method.to_ascii_uppercase()))
+            })
+            .collect();
+
+        let method = |verb: Verb| verb.method().unwrap_or(Method::GET).to_string();
+        let known = PATHS.iter().map(|(path, verb)| (*path, method(*verb))).collect();
+        assert_eq!(described, known);
     }
 }

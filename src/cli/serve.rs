@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::app::App;
+use crate::app::{App, InForce};
 use crate::config::{Config, Env, Loaded};
 use crate::demo::{self, DemoPorts};
 use crate::listener::{make_room_for_files, raise_file_limit};
@@ -41,9 +41,10 @@ pub(super) fn serve(path: Option<&Path>, env: Env<'_>, end_with_stdin: bool) -> 
     say_hello(&loaded, files);
     let runtime = runtime(loaded.config.threads)?;
     let result = runtime.block_on(async {
-        let app = App::bind(loaded.config).map_err(|error| error.to_string())?;
+        let in_force = InForce::new(&loaded.settings, &loaded.warnings, &loaded.risks);
+        let app = App::bind(loaded.config).map_err(|error| error.to_string())?.showing(in_force);
         let end = end_signal(&TOLD_TO_END)?;
-        logging.report_losses(end.clone());
+        logging.report_losses(app.metrics(), end.clone());
         if end_with_stdin {
             tokio::spawn(cancel_with_stdin(end.clone()));
         }

@@ -39,6 +39,7 @@ use crate::config::{ClusterConfig, OnGap};
 use crate::hub::{Busy, Hub};
 use crate::listener::Seldom;
 use crate::metrics::Metrics;
+use crate::problems::{Kind, quoted};
 use crate::protocol::envelope::{self, Beat, Envelope, Number};
 use crate::protocol::message;
 use crate::redis::{Hear, LinkState, Redis};
@@ -241,8 +242,7 @@ impl Cluster {
         let Some(peek) = envelope::peek(message) else {
             return self.hear_odd(message, now_ms);
         };
-        if !self.is_to_deliver(peek.origin, peek.number, now_ms)
-            || !self.hub.has_subscribers(peek.topic)
+        if !self.is_to_deliver(peek.origin, peek.number, now_ms) || !self.hub.is_wanted(peek.topic)
         {
             return;
         }
@@ -304,7 +304,9 @@ impl Cluster {
             // To wait for room would hold up every other topic.
             self.metrics.envelopes_missed.inc();
             self.gap("the topic's outbox is full", Gap::Of(Topic::new(topic)));
+            return;
         }
+        self.hub.show(topic, payload.unwrap_or("null"));
     }
 
     fn hear_beat(&self, message: &[u8]) {
@@ -331,6 +333,10 @@ impl Cluster {
     /// Browsers may have missed something.
     fn gap(&self, reason: &'static str, gap: Gap) {
         self.metrics.gaps.inc();
+        self.metrics.problems.note(Kind::Gap, || match &gap {
+            Gap::All => reason.to_owned(),
+            Gap::Of(topic) => format!("{reason}: {}", quoted(topic.as_str())),
+        });
         let resync = self.config.on_gap == OnGap::Resync;
         if self.told_gap.lock().now() {
             warn!(reason, resync, "browsers may have missed events of other nodes");
@@ -345,6 +351,8 @@ impl Cluster {
             return;
         }
         self.metrics.envelopes_dropped.add(count);
+        let were_dropped = || format!("{count} dropped, oldest first");
+        self.metrics.problems.note_times(Kind::EventsDropped, count, were_dropped);
         if self.told_drop.lock().now() {
             warn!(
                 count,

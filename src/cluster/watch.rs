@@ -36,21 +36,33 @@ const STRANGE_COUNTS: u32 = 10;
 /// One node as `/internal/nodes` shows it.
 #[derive(Debug, Serialize)]
 pub struct Node {
-    id: String,
-    name: String,
-    version: String,
+    /// Its id; empty for a node that is alone.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The version of its program.
+    pub version: String,
     implementation: Option<String>,
     uptime: String,
-    uptime_seconds: u64,
+    /// Whole seconds.
+    pub uptime_seconds: u64,
     started_at: String,
     seen_at: String,
-    active_topics: u64,
-    connected_clients: u64,
-    connected_sockets: u64,
-    alive: bool,
+    /// Topics with a subscriber.
+    pub active_topics: u64,
+    /// Different users.
+    pub connected_clients: u64,
+    /// Authenticated sockets.
+    pub connected_sockets: u64,
+    /// Whether it was heard of lately.
+    pub alive: bool,
     link: &'static str,
+    /// Whether it is the node that is asked.
     #[serde(rename = "self")]
-    is_self: bool,
+    pub is_self: bool,
+    /// Milliseconds since it was last heard of.
+    #[serde(skip)]
+    pub age_ms: u64,
 }
 
 /// What is said of the way to Redis.
@@ -265,5 +277,6 @@ fn node(id: &str, entry: Entry, age_ms: u64, link: &'static str, is_self: bool) 
         alive: age_ms <= DEAD_AFTER_MS,
         link,
         is_self,
+        age_ms,
     }
 }

@@ -29,6 +29,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// What is risky about it: one sentence each, with what to do.
     pub risks: Vec<String>,
+    /// What is in force for every key, in the order of [`keys::ALL`].
+    pub settings: Vec<Setting>,
 }
 
 /// Everything that can be said about a configuration, usable or not.
@@ -71,9 +73,9 @@ impl Config {
 
 impl Report {
     fn loaded(self) -> Result<Loaded, LoadError> {
-        let Self { config, problems, risks, .. } = self;
+        let Self { config, problems, risks, settings } = self;
         match config {
-            Some(config) => Ok(Loaded { config, warnings: problems, risks }),
+            Some(config) => Ok(Loaded { config, warnings: problems, risks, settings }),
             None => Err(LoadError { problems }),
         }
     }

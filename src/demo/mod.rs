@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::secret_file::SecretFile;
 use self::site::Site;
-use crate::app::App;
+use crate::app::{App, InForce};
 use crate::client::Worker;
 use crate::client::address::Address;
-use crate::config::{Config, LogLevel};
+use crate::config::{Config, Loaded, LogLevel};
 use crate::secret::Secret;
 use crate::status::VERSION;
 use crate::telemetry;
@@ -46,10 +46,11 @@ pub async fn run(
     end: CancellationToken,
     out: &mut dyn Write,
 ) -> Result<(), String> {
-    let config = config(ports)?;
+    let Loaded { config, warnings, risks, settings } = configured(ports)?;
+    let in_force = InForce::new(&settings, &warnings, &risks);
     let _logging = telemetry::start(config.log);
     let secret = config.secret.clone();
-    let app = App::bind(config).map_err(|error| error.to_string())?;
+    let app = App::bind(config).map_err(|error| error.to_string())?.showing(in_force);
     let secret_file = SecretFile::create(&secret).map_err(|error| {
         format!("cannot write the demo's secret to a temporary file: {error}; set TMPDIR to a folder that you may write to")
     })?;
@@ -80,19 +81,24 @@ fn introduce(out: &mut dyn Write, ws_addr: SocketAddr, site: &Site) -> io::Resul
     out.flush()
 }
 
-fn config(ports: DemoPorts) -> Result<Config, String> {
+fn configured(ports: DemoPorts) -> Result<Loaded, String> {
     let secret = fresh_secret()?;
-    let env = |name: &str| match name {
-        "WORKER_SECRET" => Some(secret.expose().into()),
-        "WORKER_WS_BIND" => Some("127.0.0.1".into()),
-        _ => None,
+    let load = |ports: Option<(u16, u16)>| {
+        let env = |name: &str| match name {
+            "WORKER_SECRET" => Some(secret.expose().into()),
+            "WORKER_WS_BIND" => Some("127.0.0.1".into()),
+            "WORKER_WS_PORT" => ports.map(|(ws, _)| ws.to_string().into()),
+            "WORKER_INTERNAL_PORT" => ports.map(|(_, internal)| internal.to_string().into()),
+            _ => None,
+        };
+        Config::from_env(&env).map_err(|error| error.to_string())
     };
-    let mut config = Config::from_env(&env).map_err(|error| error.to_string())?.config;
-    let listen = &mut config.listen;
-    listen.ws_port = ports.ws.unwrap_or_else(|| free_or_any(listen.ws_port));
-    listen.internal_port = ports.internal.unwrap_or_else(|| free_or_any(listen.internal_port));
-    config.log.level = LogLevel::Warn;
-    Ok(config)
+    let usual = load(None)?.config.listen;
+    let ws = ports.ws.unwrap_or_else(|| free_or_any(usual.ws_port));
+    let internal = ports.internal.unwrap_or_else(|| free_or_any(usual.internal_port));
+    let mut loaded = load(Some((ws, internal)))?;
+    loaded.config.log.level = LogLevel::Warn;
+    Ok(loaded)
 }
 
 /// Our own worker, as PHP would see it.

@@ -7,6 +7,9 @@
 
 mod channel;
 mod outbox;
+mod rates;
+mod tail;
+pub mod tap;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -22,6 +25,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use self::channel::{Channel, Offered};
+use self::tap::Taps;
 use crate::clock::Moment;
 use crate::config::HubConfig;
 use crate::link::Link;
@@ -50,6 +54,7 @@ pub struct Hub {
     drains: TaskTracker,
     /// Where long lists are drained; publishers have threads of their own.
     runtime: Handle,
+    taps: Taps,
 }
 
 /// Who is there, over all topics.
@@ -91,6 +96,7 @@ impl Hub {
             metrics,
             drains: TaskTracker::new(),
             runtime: Handle::current(),
+            taps: Taps::default(),
         })
     }
 
@@ -180,9 +186,29 @@ impl Hub {
         }
     }
 
-    /// Whether `topic` has subscribers now.
-    pub fn has_subscribers(&self, topic: &str) -> bool {
-        self.shard(topic).lock().contains_key(topic)
+    /// Whether anybody wants what is published to `topic` now: a subscriber, or an operator who
+    /// looks.
+    pub fn is_wanted(&self, topic: &str) -> bool {
+        self.shard(topic).lock().contains_key(topic) || self.taps.wants(topic)
+    }
+
+    /// Shows an event, a JSON text, to operators who look, after it was handed to the subscribers.
+    /// Asks one atomic if nobody does.
+    #[inline]
+    pub fn show(&self, topic: &str, payload: &str) {
+        if self.taps.is_looked_at() {
+            self.taps.saw(topic, payload, self.subscribers(topic));
+        }
+    }
+
+    /// What operators look at.
+    pub fn taps(&self) -> &Taps {
+        &self.taps
+    }
+
+    /// How many subscribers `topic` has.
+    pub fn subscribers(&self, topic: &str) -> usize {
+        self.channel(topic).map_or(0, |channel| channel.subscribers.read().len())
     }
 
     /// Offers `frame` to the channel `now`, and sees to the drain.
@@ -219,6 +245,15 @@ impl Hub {
             shard.lock().keys().map(|topic| topic.as_str().to_owned()).collect::<Vec<_>>()
         };
         self.shards.iter().flat_map(names).collect()
+    }
+
+    /// The topics that have a subscriber and how many they have, in no order.
+    pub fn active(&self) -> Vec<(Topic, usize)> {
+        let channels = |shard: &Mutex<HashMap<_, Arc<Channel>>>| {
+            shard.lock().values().cloned().collect::<Vec<_>>()
+        };
+        let channels = self.shards.iter().flat_map(channels);
+        channels.map(|channel| (channel.topic.clone(), channel.subscribers.read().len())).collect()
     }
 
     /// Waits until everything accepted so far is written or queued at its sockets.

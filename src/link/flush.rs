@@ -71,6 +71,7 @@ impl Link {
         match outgoing.phase {
             Phase::Open if outgoing.is_due(now_ms) => {
                 self.context.metrics.slow_closes.inc();
+                outgoing.was_slow = true;
                 self.close_locked(&mut outgoing, CloseCode::Slow);
             }
             Phase::Closing | Phase::Closed if outgoing.is_due(now_ms) => {

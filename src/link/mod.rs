@@ -29,6 +29,7 @@ pub use self::slots::Slots;
 pub use self::troubled::Troubled;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::problems::Problems;
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame;
 
@@ -62,6 +63,8 @@ struct Outgoing {
     phase: Phase,
     /// Whether the link is among the troubled.
     listed: bool,
+    /// Whether it was closed because its browser took too little.
+    was_slow: bool,
     /// `None` while the kernel takes everything.
     backlog: Option<Box<Backlog>>,
 }
@@ -97,7 +100,8 @@ impl Link {
     /// written before [`Link::uncork`], so that whoever publishes meanwhile cannot overtake the
     /// first frame.
     pub fn corked(stream: TcpStream, place: u32, context: Arc<LinkContext>) -> Arc<Self> {
-        let outgoing = Outgoing { phase: Phase::Corked, listed: false, backlog: None };
+        let outgoing =
+            Outgoing { phase: Phase::Corked, listed: false, was_slow: false, backlog: None };
         Arc::new(Self { stream, place, outgoing: Mutex::new(outgoing), context })
     }
 
@@ -155,6 +159,16 @@ impl Link {
     /// Whether a close frame is on its way or the link has ended.
     pub fn is_closing(&self) -> bool {
         self.outgoing.lock().phase >= Phase::Closing
+    }
+
+    /// Whether it was closed because its browser took too little.
+    pub fn was_slow(&self) -> bool {
+        self.outgoing.lock().was_slow
+    }
+
+    /// What went wrong on this node.
+    pub fn problems(&self) -> &Problems {
+        &self.context.metrics.problems
     }
 
     /// Whether nothing will be written any more.
@@ -216,6 +230,7 @@ impl Link {
         let backlog = outgoing.backlog.get_or_insert_with(|| self.new_backlog());
         if !backlog.is_empty() && backlog.cost() + frames.len() > context.backlog_bytes {
             context.metrics.slow_closes.inc();
+            outgoing.was_slow = true;
             self.close_locked(outgoing, CloseCode::Slow);
             return Sent::Refused;
         }

@@ -105,15 +105,34 @@ impl Family {
 
 /// Everything there is to say, in the order of the page.
 pub fn families(metrics: &Metrics, figures: &Figures, process: &ProcessFigures) -> Vec<Family> {
-    let mut list = List(Vec::new());
-    node(&mut list, metrics, figures);
-    browsers(&mut list, metrics);
-    delivery(&mut list, metrics);
-    if let Some(cluster) = &figures.cluster {
-        in_cluster(&mut list, metrics, cluster);
-    }
-    process.list(&mut list);
-    list.0
+    sections(metrics, figures, process).into_iter().flat_map(|(_, families)| families).collect()
+}
+
+/// The same in the parts that docs/metrics.md has.
+pub(super) fn sections(
+    metrics: &Metrics,
+    figures: &Figures,
+    process: &ProcessFigures,
+) -> [(&'static str, Vec<Family>); 5] {
+    let part = |fill: &dyn Fn(&mut List)| {
+        let mut list = List(Vec::new());
+        fill(&mut list);
+        list.0
+    };
+    [
+        ("node", part(&|list| node(list, metrics, figures))),
+        ("browsers", part(&|list| browsers(list, metrics))),
+        ("delivery", part(&|list| delivery(list, metrics))),
+        (
+            "cluster",
+            part(&|list| {
+                if let Some(cluster) = &figures.cluster {
+                    in_cluster(list, metrics, cluster);
+                }
+            }),
+        ),
+        ("process", part(&|list| process.list(list))),
+    ]
 }
 
 /// What and who is there.
@@ -126,7 +145,8 @@ fn node(list: &mut List, metrics: &Metrics, figures: &Figures) {
     );
     list.gauge(
         "worker_ready",
-        "1 if the node is of full use: alone, or with a Redis that answers; 0 while it serves its own browsers only.",
+        "1 if the node is of full use: alone, or with a Redis that answers; 0 \
+         while it serves its own browsers only.",
         u64::from(figures.ready),
     );
     list.gauge(
@@ -152,7 +172,8 @@ fn node(list: &mut List, metrics: &Metrics, figures: &Figures) {
     list.add(
         "worker_event_loop_turn_seconds",
         Kind::Histogram,
-        "How long the thread that serves browsers was at work between two waits; whatever a browser sends meanwhile waits so long.",
+        "How long the thread that serves browsers was at work between two \
+         waits; whatever a browser sends meanwhile waits so long.",
         durations(metrics.loop_lag.snapshot()),
     );
 }
@@ -161,7 +182,8 @@ fn node(list: &mut List, metrics: &Metrics, figures: &Figures) {
 fn browsers(list: &mut List, metrics: &Metrics) {
     list.labelled(
         "worker_handshakes",
-        "Requests for a WebSocket, by what became of them; those that were upgraded have to log in next.",
+        "Requests for a WebSocket, by what became of them; those that were \
+         upgraded have to log in next.",
         "result",
         metrics.handshakes.all(),
     );
@@ -194,12 +216,14 @@ fn browsers(list: &mut List, metrics: &Metrics) {
     );
     list.counter(
         "worker_http_timeouts",
-        "Connections ended, on either port, because a request did not come in time or its answer was not taken.",
+        "Connections ended, on either port, because a request did not come in \
+         time or its answer was not taken.",
         &metrics.http_timeouts,
     );
     list.counter(
         "worker_session_wakeups",
-        "Times the thread that serves browsers woke up for one that was let in; deliveries do not wake it.",
+        "Times the thread that serves browsers woke up for one that was let in; \
+         deliveries do not wake it.",
         &metrics.session_wakeups,
     );
 }
@@ -230,24 +254,28 @@ fn delivery(list: &mut List, metrics: &Metrics) {
         "Bytes of the pushes handed to browsers' sockets, with their frames' headers.",
         &metrics.delivered_bytes,
     );
-    let refetches =
-        metrics.deliveries.get() + metrics.slow_closes.get() + metrics.resync_closes.get();
     list.add(
         "worker_refetches_estimate",
         Kind::Counter,
-        "Estimate, from above, of the requests that pages make to PHP because of pushes: one for each push to each page, and one for each page closed with 4008 or 4009.",
-        vec![Sample::Whole(refetches)],
+        "Estimate, from above, of the requests that pages make to PHP because \
+         of pushes: one for each push to each page, and one for each page \
+         closed with 4008 or 4009.",
+        vec![Sample::Whole(metrics.refetches())],
     );
     list.add(
         "worker_fanout_duration_seconds",
         Kind::Histogram,
-        "How long a round of pushes took, from the first subscriber's socket to the last; a round is one publish to a topic, or several that came at once.",
+        "How long a round of pushes took, from the first subscriber's socket to \
+         the last; a round is one publish to a topic, or several that came at \
+         once.",
         durations(metrics.fanout.snapshot()),
     );
     list.add(
         "worker_delivery_delay_seconds",
         Kind::Histogram,
-        "How long the oldest publish of a round took from when the worker had read it to when every subscriber's socket had its turn; one observation a round.",
+        "How long the oldest publish of a round took from when the worker had \
+         read it to when every subscriber's socket had its turn; one \
+         observation a round.",
         durations(metrics.delivery_delay.snapshot()),
     );
     list.gauge(
@@ -258,7 +286,8 @@ fn delivery(list: &mut List, metrics: &Metrics) {
     list.add(
         "worker_backlog_duration_seconds",
         Kind::Histogram,
-        "How long something waited for one slow browser, until it had taken everything or was closed.",
+        "How long something waited for one slow browser, until it had taken \
+         everything or was closed.",
         durations(metrics.backlog_time.snapshot()),
     );
     list.counter(
@@ -278,7 +307,8 @@ fn in_cluster(list: &mut List, metrics: &Metrics, cluster: &ClusterFigures) {
     list.add(
         "worker_cluster_nodes",
         Kind::Gauge,
-        "Nodes of the cluster that listen to Redis, this one included; absent while Redis does not say.",
+        "Nodes of the cluster that listen to Redis, this one included; absent \
+         while Redis does not say.",
         cluster.nodes.map(Sample::Whole).into_iter().collect(),
     );
     list.gauge(
@@ -325,7 +355,8 @@ fn in_cluster(list: &mut List, metrics: &Metrics, cluster: &ClusterFigures) {
         ),
         (
             "worker_envelopes_dropped",
-            "Events that waited too long for Redis, or were too many; the other nodes never got them.",
+            "Events that waited too long for Redis, or were too many; the other \
+         nodes never got them.",
             &metrics.envelopes_dropped,
         ),
         (
@@ -394,80 +425,5 @@ impl List {
     ) {
         let sample = |(value, number)| Sample::Labelled(label, value, number);
         self.add(name, Kind::Counter, help, numbers.into_iter().map(sample).collect());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    /// A node of a cluster, which has all there is.
-    fn all() -> Vec<Family> {
-        let cluster = ClusterFigures {
-            redis_up: true,
-            nodes: Some(3),
-            waiting_envelopes: 0,
-            waiting_bytes: 0,
-        };
-        let figures = Figures {
-            version: "1.2.3",
-            ready: true,
-            sockets: 0,
-            clients: 0,
-            registered_topics: 1,
-            active_topics: 0,
-            cluster: Some(cluster),
-        };
-        families(&Metrics::default(), &figures, &ProcessFigures::read())
-    }
-
-    /// The rows of the tables in docs/metrics.md.
-    fn row(family: &Family) -> String {
-        let kind = match family.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-            Kind::Info => "info",
-        };
-        let label = family.label().map_or(String::new(), |label| format!("`{label}`"));
-        format!("| `{}` | {kind} | {label} | {} |", family.full_name(), family.help)
-    }
-
-    #[test]
-    fn the_documentation_has_a_row_for_each_metric_and_no_other() {
-        let page = include_str!("../../docs/metrics.md");
-        let written: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
-        let rows: Vec<String> = all().iter().map(row).collect();
-
-        assert_eq!(written, rows, "the rows have to be:\n{}", rows.join("\n"));
-    }
-
-    #[test]
-    fn the_documentation_explains_every_value_of_every_label() {
-        let page = include_str!("../../docs/metrics.md");
-
-        for family in all().iter().filter(|family| family.kind == Kind::Counter) {
-            for sample in &family.samples {
-                if let Sample::Labelled(_, value, _) = sample {
-                    assert!(page.contains(&format!("\n- `{value}`: ")), "{}: {value}", family.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn names_are_unique_in_base_units_and_texts_are_sentences() {
-        let all = all();
-        let names: HashSet<&str> = all.iter().map(|family| family.name).collect();
-
-        assert_eq!(names.len(), all.len());
-        for Family { name, kind, help, .. } in &all {
-            assert!(name.starts_with("worker_") || name.starts_with("process_"), "{name}");
-            assert!(!name.ends_with("_total") && !name.ends_with("_info"), "{name}");
-            assert!(*kind != Kind::Histogram || name.ends_with("_seconds"), "{name}");
-            assert!(help.ends_with('.') && !help.contains(['\n', '"', '\\', '|']), "{name}");
-        }
     }
 }

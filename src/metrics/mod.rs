@@ -8,6 +8,8 @@
 mod counter;
 mod families;
 mod histogram;
+#[cfg(test)]
+mod manual;
 mod process;
 mod results;
 mod text;
@@ -20,6 +22,7 @@ pub use self::histogram::{BOUNDS_US, Histogram, Snapshot};
 pub use self::process::ProcessFigures;
 pub use self::results::{AuthFailures, Handshakes, Logins, RefusedPublishes};
 pub use self::text::{Format, write};
+use crate::problems::Problems;
 
 /// Everything that is counted.
 #[derive(Debug, Default, Serialize)]
@@ -79,6 +82,9 @@ pub struct Metrics {
     pub registry_writes: Counter,
     /// Topics that were forgotten because Redis did not have them any more.
     pub registry_dropped: Counter,
+    /// What went wrong lately, for people.
+    #[serde(skip)]
+    pub problems: Problems,
     /// Bytes of the frames that were handed to sockets.
     #[serde(skip)]
     pub delivered_bytes: Counter,
@@ -111,4 +117,12 @@ pub struct Metrics {
     /// Why publishes were refused.
     #[serde(skip)]
     pub publishes_refused: RefusedPublishes,
+}
+
+impl Metrics {
+    /// An estimate, from above, of the requests that pages make to PHP because of pushes: one for
+    /// each push to each page, and one for each page that was closed and comes back.
+    pub fn refetches(&self) -> u64 {
+        self.deliveries.get() + self.slow_closes.get() + self.resync_closes.get()
+    }
 }

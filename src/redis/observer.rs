@@ -15,6 +15,7 @@ use super::keeper::{Slot, what_is_wrong};
 use super::{LinkState, SILENT};
 use crate::clock::millis;
 use crate::metrics::Metrics;
+use crate::problems::Kind;
 
 /// What is told of Redis.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +65,7 @@ impl Observer {
             let step = diary.step(now, both.up, &both.reason, both.attempts);
             if step.counts {
                 self.metrics.redis_away.inc();
+                self.metrics.problems.note(Kind::RedisAway, || both.reason.clone());
             }
             if let Some(entry) = step.entry {
                 self.write(entry);
@@ -118,6 +120,10 @@ impl Observer {
                 warn!(reason, %redis, "Redis is still away: degraded");
             }
             Entry::Back { away, attempts } => {
+                let seconds = away.as_secs_f64();
+                self.metrics
+                    .problems
+                    .remark(Kind::RedisAway, || format!("back after {seconds:.1} s"));
                 info!(%redis, away_ms = millis(away), attempts, "Redis is back");
             }
         }

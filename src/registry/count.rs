@@ -56,6 +56,14 @@ impl Others {
         self.0.lock().names.iter().map(|name| String::from(&**name)).collect()
     }
 
+    /// Visits their names, as far as they are kept, under the lock.
+    pub(super) fn each(&self, mut visit: impl FnMut(&str)) {
+        let found = self.0.lock();
+        for name in &found.names {
+            visit(name);
+        }
+    }
+
     /// This node knows `topic` from now on, and counts it there.
     pub(super) fn became_known(&self, topic: &str) {
         self.0.lock().set(topic, false);

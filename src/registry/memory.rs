@@ -193,6 +193,19 @@ impl Memory {
         self.shards.iter().flat_map(live).collect()
     }
 
+    /// Visits all known topics with what is known of them and when they end. Walks a part at a
+    /// time, under its lock.
+    pub(super) fn each(&self, now_ms: u64, visit: &mut impl FnMut(&str, Option<(TopicMeta, u64)>)) {
+        for shard in &self.shards {
+            let shard = shard.lock();
+            for (name, entry) in &shard.topics {
+                if now_ms < entry.ends_ms || &**name == Topic::STATUS {
+                    visit(name, Some((entry.meta, entry.ends_ms)));
+                }
+            }
+        }
+    }
+
     /// Whether `topic` is known, its time over or not.
     pub(super) fn contains(&self, topic: &str) -> bool {
         self.shard(topic).lock().topics.contains_key(topic)

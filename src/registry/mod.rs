@@ -196,6 +196,15 @@ impl Registry {
         names
     }
 
+    /// Visits the topics that [`Registry::names`] names: with what is known of them and when they
+    /// end, if that is known here. `visit` is called under a lock, and must be quick.
+    pub fn each(&self, now_ms: u64, mut visit: impl FnMut(&str, Option<(TopicMeta, u64)>)) {
+        self.memory.each(now_ms, &mut visit);
+        if let Some(shared) = self.reachable() {
+            shared.others.each(|name| visit(name, None));
+        }
+    }
+
     /// Returns when other nodes can know all that was registered and unregistered here, or Redis
     /// is away; for the end of a node, which has a deadline. Cancel-safe.
     pub async fn written(&self) {

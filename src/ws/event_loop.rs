@@ -31,6 +31,7 @@ use super::{WsContext, pages};
 use crate::clock::{Moment, millis};
 use crate::link::{Link, Slots};
 use crate::listener::{self, Listener, Seldom};
+use crate::problems::Kind;
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame;
 use crate::registry::Lookup;
@@ -295,6 +296,7 @@ impl Port {
                     if self.failing.now() {
                         warn!(%error, "{}", listener::CANNOT_ACCEPT);
                     }
+                    self.context.metrics.problems.note(Kind::FilesFull, || error.to_string());
                     self.accept_from_ms = Some(self.now_ms + ACCEPT_PAUSE_MS);
                     return;
                 }
@@ -332,6 +334,9 @@ impl Port {
     /// Turns a connection away at once: there are too many.
     fn refuse(&mut self, stream: &TcpStream) {
         self.context.metrics.refused_full.inc();
+        let most = self.context.max_connections;
+        let detail = || format!("{most} browsers are connected, and no more can be");
+        self.context.metrics.problems.note(Kind::FilesFull, detail);
         self.context.metrics.handshakes.refused_full.inc();
         let _ = io::Write::write(&mut &*stream, FULL); // It takes it now, or never.
         if self.full.now() {

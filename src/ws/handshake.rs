@@ -18,10 +18,12 @@ use super::request::{self, Head, Refusal, Target};
 use super::{health, script};
 use crate::broker::AuthError;
 use crate::client_addr::ClientAddr;
+use crate::problems::{Kind, quoted};
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
 use crate::protocol::message::{self, Version};
 use crate::registry::Lookup;
+use crate::token::TokenError;
 
 /// Requests that are answered at a time. Who sends more at once is no browser, and every answer
 /// costs a system call.
@@ -216,6 +218,8 @@ impl Handshake {
                 context.metrics.auth_timeouts.inc();
                 context.metrics.logins.timeout.inc();
                 info!(topic = upgraded.topic, client = %upgraded.client, "login timed out");
+                let detail = || whose(&upgraded.topic, upgraded.client);
+                context.metrics.problems.note(Kind::AuthTimeout, detail);
                 self.end_with(&frame::close(CloseCode::AuthTimeout))
             }
             Stage::Asking { .. } => self.answer(Lookup::Away, context),
@@ -333,6 +337,10 @@ impl Handshake {
                 Reply::Refusal(refusal) => {
                     count_refusal(refusal, &context.metrics);
                     debug!(client = %head.client, ?refusal, "request refused");
+                    if refusal == Refusal::UnknownTopic {
+                        let detail = || unknown_topic(&head);
+                        context.metrics.problems.note(Kind::BrowserUnregistered, detail);
+                    }
                     Some(refusal.response(keep_alive, head.is_head))
                 }
             };
@@ -482,12 +490,41 @@ fn judge(
     };
     result.map_err(|reason| {
         info!(topic, %client, %reason, "login refused");
+        context.metrics.problems.note(kind_of(&reason), || whose(topic, *client));
         count_auth_failure(reason, &context.metrics);
         match reason {
             AuthError::NoAuthFrame | AuthError::NoToken => message::AUTH_REQUIRED,
             AuthError::Token(_) | AuthError::TopicGone => message::UNAUTHORIZED,
         }
     })
+}
+
+/// What kind of problem a refused login is.
+fn kind_of(reason: &AuthError) -> Kind {
+    match reason {
+        AuthError::NoAuthFrame => Kind::NoAuthFrame,
+        AuthError::NoToken => Kind::NoToken,
+        AuthError::TopicGone => Kind::TopicGone,
+        AuthError::Token(TokenError::Malformed) => Kind::TokenMalformed,
+        AuthError::Token(TokenError::BadSignature) => Kind::TokenSignature,
+        AuthError::Token(TokenError::Expired { .. }) => Kind::TokenExpired,
+        AuthError::Token(TokenError::NoGrant) => Kind::TokenOpensNothing,
+        AuthError::Token(TokenError::OtherTopic) => Kind::TokenOtherTopic,
+    }
+}
+
+/// The topic and the client of a handshake, for people.
+fn whose(topic: &str, client: ClientAddr) -> String {
+    format!("topic {}, client {client}", quoted(topic))
+}
+
+/// The same of a request for a topic that is not registered.
+fn unknown_topic(head: &Head) -> String {
+    let topic = match &head.target {
+        Target::WebSocket { topic: Some(topic), .. } => String::from_utf8_lossy(topic),
+        _ => "".into(),
+    };
+    whose(&topic, head.client)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::broker::StatusDetail;
 use crate::client_addr::ClientAddr;
 use crate::hub::Subscription;
 use crate::link::Link;
+use crate::problems::{Kind, quoted};
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
 use crate::protocol::message::{self, Question, Version};
@@ -104,12 +105,23 @@ impl Session {
         meant
     }
 
+    /// Leaves the topic. That it had to go for taking too little is known by now.
+    fn leave(&mut self) {
+        if let Some(subscription) = self.subscription.take()
+            && self.link.was_slow()
+        {
+            let topic = quoted(subscription.topic().as_str());
+            let detail = || format!("topic {topic}, client {}", self.client);
+            self.link.problems().note(Kind::SlowClose, detail);
+        }
+    }
+
     /// Does what the frames in `input` ask for. On an ending connection they are only taken, so
     /// that the close frame is not lost to a reset.
     pub(super) fn take(&mut self, input: &mut [u8], context: &WsContext, now_ms: u64) {
         self.heard_ms = now_ms;
         if self.link.is_closing() {
-            self.subscription = None;
+            self.leave();
             return;
         }
         let is_status_feed = self.subscription.as_ref().is_some_and(|s| s.topic().is_status());
@@ -153,18 +165,19 @@ impl Session {
         }
         if let Some(code) = closed {
             self.link.close(code);
-            self.subscription = None;
+            self.leave();
         }
         if let Err(error) = result {
             debug!(session = self.id, client = %self.client, %error, "browser refused");
             self.link.close(error.close_code());
-            self.subscription = None;
+            self.leave();
         }
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.leave();
         debug!(session = self.id, client = %self.client, "session ended");
     }
 }

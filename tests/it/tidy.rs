@@ -42,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("client_addr", &[]),
     ("listener", &[]),
     ("metrics", &[]),
+    ("problems", &[]),
     ("shutdown", &[]),
     ("status", &[]),
     ("token", &["secret", "protocol", "topic"]),
@@ -59,7 +60,7 @@ const DOORS: &[&str] = &["api", "ws", "admin"];
 
 /// Plain parts without a meaning of their own, which every layer above the pure core may import.
 const PLAIN: &[&str] =
-    &["config", "metrics", "shutdown", "status", "clock", "client_addr", "listener"];
+    &["config", "metrics", "problems", "shutdown", "status", "clock", "client_addr", "listener"];
 
 /// No tokio, no clock, no input or output.
 const PURE: &[&str] = &["topic", "secret", "token", "protocol"];

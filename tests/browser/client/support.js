@@ -23,7 +23,7 @@ import { instrument } from "./page.js";
 
 const DIST = fileURLToPath(new URL("../../../clients/js/dist/", import.meta.url));
 const CLASSIC = "/dist/wavelog-worker.classic.js";
-const SECRET = randomBytes(32).toString("hex");
+export const SECRET = randomBytes(32).toString("hex");
 /** A name for 127.0.0.1 that does not look like loopback: being offline does not matter there. */
 export const FAR = "worker.test";
 /** What Chromium itself writes to the console when a connection fails. */

@@ -14,6 +14,7 @@ mod proxy;
 mod redis;
 mod resp;
 mod scene;
+mod scrape;
 #[cfg(feature = "faults")]
 mod sentinels;
 mod strace;
@@ -35,6 +36,7 @@ pub use proxy::{Link, Proxy};
 pub use redis::{Redis, free_port};
 pub use resp::{Reply, Resp};
 pub use scene::{Scene, Told, topics};
+pub use scrape::Scrape;
 #[cfg(feature = "faults")]
 pub use sentinels::Sentinels;
 pub use strace::Strace;

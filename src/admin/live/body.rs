@@ -1,0 +1,61 @@
+//! Reads a request's body, with a bound and a deadline.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::Request;
+use hyper::body::{Body, Incoming};
+use hyper::header::EXPECT;
+use tokio::time::timeout;
+
+use super::answer::Refusal;
+use crate::metrics::Metrics;
+
+/// Bytes of a refused body that are still read, so that the client gets to read the answer.
+const MAX_UNWANTED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Time for that.
+const UNWANTED_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The whole body, at most so many bytes.
+pub(super) async fn read(
+    request: &mut Request<Incoming>,
+    most: usize,
+    patience: Duration,
+    metrics: &Metrics,
+) -> Result<Bytes, Refusal> {
+    let body = request.body_mut();
+    if body.size_hint().lower() > most as u64 {
+        return Err(Refusal::TooLarge);
+    }
+    match timeout(patience, Limited::new(body, most).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+        Ok(Err(_)) => Err(Refusal::Truncated),
+        Err(_) => {
+            metrics.http_timeouts.inc();
+            Err(Refusal::Timeout)
+        }
+    }
+}
+
+/// Reads what a client sends although it was refused: closing over something unread would reset
+/// the connection, and the answer could be lost.
+pub(super) async fn take_unwanted(request: &mut Request<Incoming>) {
+    // Who waits for our 100 has not sent a body, and is not to be asked for it.
+    if request.headers().contains_key(EXPECT) {
+        return;
+    }
+    let body = request.body_mut();
+    let take = async {
+        let mut taken = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            taken += frame.data_ref().map_or(0, Bytes::len);
+            if taken > MAX_UNWANTED_BYTES {
+                return;
+            }
+        }
+    };
+    let _ = timeout(UNWANTED_PATIENCE, take).await;
+}
