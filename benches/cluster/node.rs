@@ -10,11 +10,11 @@ use std::{fmt, thread};
 
 use wavelog_worker::bench::herd::{Batch, Group, Herd, Settings};
 use wavelog_worker::bench::moment::{in_seconds, now_ns, sleep_until};
-use wavelog_worker::bench::process::Process;
 use wavelog_worker::bench::publisher::{Pace, Publisher, register};
 use wavelog_worker::bench::target::Target;
 use wavelog_worker::bench::topics::Topics;
 use wavelog_worker::bench::window::Window;
+use wavelog_worker::process::Process;
 
 use super::server::{Node, PATIENCE, Redis, text};
 use super::source::{Audience, Source};

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, thread};
 
-use wavelog_worker::bench::process::Process;
 use wavelog_worker::bench::target::Target;
+use wavelog_worker::process::Process;
 use wavelog_worker::secret::Secret;
 
 /// How long anything may take to start or to answer.

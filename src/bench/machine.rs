@@ -6,9 +6,9 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::thread;
 
-use super::process::{Process, kib_field};
 use super::results::Machine;
 use crate::listener::raise_file_limit;
+use crate::process::{Process, kib_field};
 
 /// Files that the bench needs beside the sockets of its browsers: connections of publishers,
 /// sockets on their way in and out, and its own.

@@ -14,7 +14,6 @@ pub mod machine;
 pub mod moment;
 pub mod payload;
 pub mod plan;
-pub mod process;
 pub mod publisher;
 pub mod report;
 pub mod results;

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::plan::Step;
-use super::process::Process;
 use super::results::{Figures, Latency, Machine, Results, Round, Scenario};
 use super::scenario::{self, Load, Name};
 use super::summary::median;
 use super::target::{Kind, Servers, Target};
+use crate::process::Process;
 use crate::secret::Secret;
 use crate::status::VERSION;
 

@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Deserialize;
 
-use super::process::Process;
 use crate::config::keys;
+use crate::process::Process;
 use crate::secret::Secret;
 
 /// Where a server is and which process it is. Our own end when this is dropped.

@@ -6,6 +6,7 @@
 
 mod bench;
 pub mod check;
+mod doctor;
 mod explain;
 mod feed;
 mod health;
@@ -98,6 +99,11 @@ enum Command {
         after_help = "Examples:\n  wavelog_worker status\n  wavelog_worker status --topics --internal http://127.0.0.1:9001\n  wavelog_worker status --json | jq .counters\n  wavelog_worker status --cluster"
     )]
     Status(status::StatusArgs),
+    /// Test the whole path, from PHP to the browser, and say what to change.
+    #[command(
+        after_help = "Examples:\n  wavelog_worker doctor --config /etc/wavelog_worker/config.yaml --url wss://log.example.org/ws\n  wavelog_worker doctor --php /var/www/html/application/config/worker.php --quick\n  wavelog_worker doctor --url https://log.example.org      from any machine\n\nEach step is ok, warn or FAIL; under a fault stand what was expected and the lines to change.\nSecrets and tokens are never shown. Exit code 1 if something does not work."
+    )]
+    Doctor(Box<doctor::DoctorArgs>),
     /// Ask whether the worker is well, for health checks of containers; needs no secret.
     #[command(
         after_help = "Examples:\n  wavelog_worker health                    is it ready, with Redis if it has one?\n  wavelog_worker health --live             does it answer at all?\n  wavelog_worker health --ws               does it take browsers?\n\nExit code 0 if so, else 1, within 2 s. One line says why."
@@ -130,6 +136,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Publish(args) => publish::publish(args, path, env).map(done),
         Command::Listen(args) => listen::listen(args, path, env).map(done),
         Command::Status(args) => status::status(args, path, env).map(done),
+        Command::Doctor(args) => doctor::doctor(*args, path, env),
         Command::Health(args) => health::health(args, path, env).map(done),
         Command::Bench(args) => bench::bench(*args, path, env),
     };

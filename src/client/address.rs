@@ -146,20 +146,43 @@ impl WsUrl {
 
     /// Whether the path is the one that a worker has.
     pub fn has_usual_path(&self) -> bool {
-        self.path.split('?').next() == Some(USUAL_PATH)
+        self.path() == USUAL_PATH
     }
 
     /// The whole URL for subscribing to `topic`.
     pub fn for_topic(&self, topic: &str) -> String {
+        format!("{}{}", self.origin(), self.path_for_topic(topic))
+    }
+
+    /// The path and query for subscribing to `topic`.
+    pub fn path_for_topic(&self, topic: &str) -> String {
         let separator = if self.path.contains('?') { '&' } else { '?' };
-        format!("{self}{separator}topic={}", percent_encoded(topic))
+        format!("{}{separator}topic={}", self.path, percent_encoded(topic))
+    }
+
+    /// The path, without a query.
+    pub fn path(&self) -> &str {
+        self.path.split('?').next().unwrap_or_default()
+    }
+
+    /// The same with `/ws` at the end of its path and without a query, as the browser client
+    /// completes what a page gives it.
+    #[must_use]
+    pub fn as_browsers_have_it(&self) -> Self {
+        let path = self.path().trim_end_matches('/');
+        let path = format!("{}/ws", path.strip_suffix("/ws").unwrap_or(path));
+        Self { address: self.address.clone(), path }
+    }
+
+    fn origin(&self) -> String {
+        let scheme = if self.address.tls { "wss" } else { "ws" };
+        format!("{scheme}://{}", self.address)
     }
 }
 
 impl fmt::Display for WsUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.address.tls { "wss" } else { "ws" };
-        write!(f, "{scheme}://{}{}", self.address, self.path)
+        write!(f, "{}{}", self.origin(), self.path)
     }
 }
 

@@ -12,8 +12,11 @@ use std::process::Command;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &[
-        "app", "bench", "demo", "client", "telemetry", "token", "protocol", "topic", "secret",
+        "app", "bench", "demo", "doctor", "client", "telemetry", "token", "protocol", "topic",
+        "secret",
     ]),
+    // Goes the way of PHP and of browsers, and to Redis as the worker does.
+    ("doctor", &["client", "redis", "token", "protocol", "secret"]),
     // A client of workers in other processes; it shares the formats, not the engine.
     ("bench", &["client", "token", "protocol", "topic", "secret"]),
     // A program as `serve` is one: it runs an app and is its first client.
@@ -43,6 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("listener", &[]),
     ("metrics", &[]),
     ("problems", &[]),
+    ("process", &[]),
     ("shutdown", &[]),
     ("status", &[]),
     ("token", &["secret", "protocol", "topic"]),
@@ -59,8 +63,17 @@ const BELOW_THE_DOORS: &[&str] =
 const DOORS: &[&str] = &["api", "ws", "admin"];
 
 /// Plain parts without a meaning of their own, which every layer above the pure core may import.
-const PLAIN: &[&str] =
-    &["config", "metrics", "problems", "shutdown", "status", "clock", "client_addr", "listener"];
+const PLAIN: &[&str] = &[
+    "config",
+    "metrics",
+    "problems",
+    "shutdown",
+    "status",
+    "clock",
+    "client_addr",
+    "listener",
+    "process",
+];
 
 /// No tokio, no clock, no input or output.
 const PURE: &[&str] = &["topic", "secret", "token", "protocol"];

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::bench::process::Process;
+use crate::process::Process;
 
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(50);

@@ -1,7 +1,7 @@
-//! What a server's process costs: its CPU, its memory, and which process it is.
+//! What `/proc` says of a server's process: which one it is, whose, and what it costs.
 //!
-//! Read from `/proc`, so a server that runs already is measured as one of our own. Knows nothing
-//! of what the server does. Start reading at [`Process`].
+//! So a server that runs already is looked at as one of our own. Knows nothing of what the server
+//! does. Start reading at [`Process`].
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -27,16 +27,11 @@ impl Process {
     pub fn of_listener(address: SocketAddr) -> Option<Self> {
         // Whoever has the same port here is somebody else if the address is another machine's.
         UdpSocket::bind((address.ip(), 0)).ok()?;
-        let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-        let mut listeners: Vec<Listener> = tables
-            .iter()
-            .filter_map(|path| fs::read_to_string(path).ok())
-            .flat_map(|table| table.lines().filter_map(Listener::read).collect::<Vec<_>>())
-            .filter(|listener| listener.takes(address))
-            .collect();
+        let mut listeners = Listener::all_on(address.port());
+        listeners.retain(|listener| listener.takes(address));
         // One that is bound to the very address goes before one that has them all.
         listeners.sort_by_key(|listener| listener.address.ip().is_unspecified());
-        listeners.iter().find_map(|listener| owner(listener.inode))
+        listeners.iter().find_map(Listener::process)
     }
 
     /// CPU that its threads have used so far, in user and kernel, in nanoseconds. Threads that
@@ -66,6 +61,21 @@ impl Process {
         let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
         // "unlimited" is as many as there are numbers.
         Some(line.split_whitespace().next()?.parse().unwrap_or(u64::MAX))
+    }
+
+    /// Files that it has open. `None` if it is not ours to see.
+    pub fn files(self) -> Option<usize> {
+        Some(fs::read_dir(self.path("fd")).ok()?.count())
+    }
+
+    /// The groups that it belongs to, its own first. `None` if it is gone.
+    pub fn groups(self) -> Option<Vec<u32>> {
+        let status = fs::read_to_string(self.path("status")).ok()?;
+        let numbers = |name: &str| {
+            let rest = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(rest.split_whitespace().filter_map(|number| number.parse().ok()))
+        };
+        Some(numbers("Gid:")?.take(1).chain(numbers("Groups:")?).collect())
     }
 
     /// Pages of its memory. `None` if it is gone, reaped or not.
@@ -103,19 +113,35 @@ impl Process {
 }
 
 /// The field `name` of a file like `smaps_rollup`, `Rss:  1728 kB`, in bytes.
-pub(super) fn kib_field(text: &str, name: &str) -> Option<u64> {
+pub fn kib_field(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(rest.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
 /// A listening socket of this machine.
-#[derive(Debug, PartialEq, Eq)]
-struct Listener {
-    address: SocketAddr,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    /// What it is bound to.
+    pub address: SocketAddr,
+    /// The user who made it.
+    pub user: u32,
     inode: u64,
 }
 
 impl Listener {
+    /// All that listen on `port`, on whatever address. Empty if the kernel does not say.
+    pub fn all_on(port: u16) -> Vec<Self> {
+        let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+        let texts = tables.iter().filter_map(|path| fs::read_to_string(path).ok());
+        let all = texts.flat_map(|text| text.lines().filter_map(Self::read).collect::<Vec<_>>());
+        all.filter(|listener| listener.address.port() == port).collect()
+    }
+
+    /// The process that has it, if we may see its files.
+    pub fn process(&self) -> Option<Process> {
+        owner(self.inode)
+    }
+
     /// Reads a line of `/proc/net/tcp` or `tcp6`, if its socket listens.
     fn read(line: &str) -> Option<Self> {
         let mut fields = line.split_whitespace();
@@ -125,11 +151,12 @@ impl Listener {
         }
         let (ip, port) = local.split_once(':')?;
         let address = SocketAddr::new(read_ip(ip)?, u16::from_str_radix(port, 16).ok()?);
-        Some(Self { address, inode: fields.nth(5)?.parse().ok()? })
+        let user = fields.nth(3)?.parse().ok()?;
+        Some(Self { address, user, inode: fields.nth(1)?.parse().ok()? })
     }
 
     /// Whether a connection to `address` comes to it.
-    fn takes(&self, address: SocketAddr) -> bool {
+    pub fn takes(&self, address: SocketAddr) -> bool {
         let own = self.address.ip();
         self.address.port() == address.port()
             && (own == address.ip().to_canonical() || own.is_unspecified())
