@@ -4,6 +4,9 @@
 //! Nothing here shares code with the worker, so that a mistake cannot cancel itself out.
 
 mod balancer;
+mod certificates;
+mod doctor;
+mod front;
 mod go_node;
 mod herd;
 mod http;
@@ -19,11 +22,15 @@ mod scrape;
 mod sentinels;
 mod strace;
 mod token;
+mod viewer;
 mod wait;
 mod worker;
 mod ws;
 
 pub use balancer::{BALANCERS, Balancer, Kind, Node, program};
+pub use certificates::{Authority, LONG_AGO};
+pub use doctor::{Diagnosis, Patient, doctor_alone};
+pub use front::{FRONTS, Front, Proxying};
 pub use go_node::{EVENTS, GoNode, NODES, roster_entry, topic_key};
 pub use herd::{Ended, Heard, Herd, Member, Session};
 pub use http::{Answer, Http, request};
@@ -41,6 +48,7 @@ pub use scrape::Scrape;
 pub use sentinels::Sentinels;
 pub use strace::Strace;
 pub use token::{claims, hex, mint, unhex, unix_now};
+pub use viewer::{Viewer, json_post};
 pub use wait::{PATIENCE, alone, open_many_files, until};
 pub use worker::{SECRET, Worker, command};
 pub use ws::{
