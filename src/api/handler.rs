@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::EXPECT;
+use hyper::header::{EXPECT, HeaderValue};
 use hyper::{Method, Request};
 use tokio::time::timeout;
 use tracing::info;
@@ -77,10 +77,13 @@ pub(super) async fn handle(
     context: &ApiContext,
 ) -> Answer {
     let Some(verb) = Verb::of(request.uri().path()) else {
-        return match &context.beside {
+        let mut answer = match &context.beside {
             Some(beside) => beside(request, peer).await,
             None => ApiError::NotFound.answer(),
         };
+        // So that a request that a proxy sends to the wrong port shows where it came to.
+        answer.headers_mut().insert("x-worker-port", HeaderValue::from_static("internal"));
+        return answer;
     };
     match carry_out(verb, &mut request, context).await {
         Ok(answer) => answer,

@@ -33,7 +33,7 @@ pub(super) struct Feed {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FeedError {
     /// Nobody is there.
-    #[error("{0}: start it, or say where it is with --url ws://host:port/ws")]
+    #[error("{0}: {advice}", advice = .0.advice("--url ws://host:port/ws"))]
     Connect(#[from] ConnectError),
     /// 404 instead of an upgrade.
     #[error("topic not registered")]

@@ -60,6 +60,21 @@ pub enum ConnectError {
     Tls(Address, TlsError),
 }
 
+impl ConnectError {
+    /// What to do about it; `option` is how to say where the worker is.
+    pub fn advice(&self, option: &str) -> String {
+        match self {
+            Self::Tls(_, TlsError::Certificate(_)) => {
+                "mend the certificate; `wavelog_worker doctor` says how".to_owned()
+            }
+            Self::Tls(..) => format!("correct {option}, or the proxy there"),
+            Self::Refused(_) | Self::Silent(_) | Self::UnknownHost(_) | Self::System(..) => {
+                format!("start it, or say where it is with {option}")
+            }
+        }
+    }
+}
+
 impl Address {
     /// Where to reach, from this machine, what listens on `bind` and `port`.
     pub fn of_listener(bind: Option<IpAddr>, port: u16) -> Self {

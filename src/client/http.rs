@@ -32,7 +32,7 @@ pub struct Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// Nobody is there.
-    #[error("{0}: start it, or say where it is with --internal http://host:port")]
+    #[error("{0}: {advice}", advice = .0.advice("--internal http://host:port"))]
     Connect(#[from] ConnectError),
     /// The secret is no value of a header.
     #[error(

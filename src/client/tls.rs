@@ -308,7 +308,10 @@ fn flaw(error: Error, sent: usize) -> Flaw {
             Flaw::OtherName { names: presented.iter().map(|name| plain_name(name)).collect() }
         }
         // The other is what is said of one that vouches for itself.
-        CertificateError::UnknownIssuer | CertificateError::Other(_) => Flaw::Untrusted { sent },
+        // Or by another authority that has the name of one that is believed.
+        CertificateError::UnknownIssuer
+        | CertificateError::BadSignature
+        | CertificateError::Other(_) => Flaw::Untrusted { sent },
         error => Flaw::Other(Error::InvalidCertificate(error).to_string()),
     }
 }

@@ -54,17 +54,16 @@ pub async fn hold(socket: &mut Socket, interval: Duration, findings: &Findings<'
 
     let begin = Instant::now();
     let end = begin + longest(interval);
-    let (mut last, mut pings) = (begin, 0);
+    let mut pings = 0;
     findings.progress(Step::Idle, Duration::ZERO, longest(interval));
     loop {
+        let last = socket.heard;
         let look = (Instant::now() + LOOK).min(end);
         match socket.next_until(look).await {
             Some(Event::Ping) => {
                 pings += 1;
-                let silence = last.elapsed();
-                last = Instant::now();
                 if pings == 2 {
-                    return Held::Alive { silence };
+                    return Held::Alive { silence: last.elapsed() };
                 }
             }
             Some(Event::Closed(code)) => return Held::Closed { code },

@@ -26,6 +26,8 @@ const FAREWELL: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub struct Socket {
     socket: WebSocketStream<Raw>,
+    /// When something last came.
+    pub heard: Instant,
 }
 
 /// What the worker, or somebody between, does with the socket.
@@ -57,7 +59,8 @@ pub enum Refused {
 impl Socket {
     /// Goes on with a connection that was upgraded.
     pub async fn over(raw: Raw) -> Self {
-        Self { socket: WebSocketStream::from_raw_socket(raw, Role::Client, None).await }
+        let socket = WebSocketStream::from_raw_socket(raw, Role::Client, None).await;
+        Self { socket, heard: Instant::now() }
     }
 
     /// Shows `token` and waits for `auth_ok`.
@@ -83,12 +86,17 @@ impl Socket {
                 }
             }
         };
-        timeout(PATIENCE, letting_in).await.unwrap_or(Err(Refused::Silent))
+        let let_in = timeout(PATIENCE, letting_in).await.unwrap_or(Err(Refused::Silent));
+        self.heard = Instant::now();
+        let_in
     }
 
     /// What happens next. Cancel-safe.
     pub async fn next(&mut self) -> Event {
         let event = event(self.socket.next().await);
+        if !matches!(event, Event::Closed(_) | Event::Ended) {
+            self.heard = Instant::now();
+        }
         if event == Event::Ping {
             // The answer waits in the socket, and is to leave at once.
             let _ = timeout(FAREWELL, self.socket.flush()).await;

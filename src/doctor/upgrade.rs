@@ -60,7 +60,7 @@ pub enum Fault {
     Strange,
 }
 
-/// The header with which the internal port tells itself apart where it does not know a path.
+/// The header with which the internal port tells itself apart where a request is not PHP's.
 const PORT: HeaderName = HeaderName::from_static("x-worker-port");
 
 impl Heard {
@@ -109,6 +109,9 @@ fn title(body: &str) -> Option<String> {
 pub fn judge(heard: &Heard, accept: &str) -> Option<Fault> {
     let body = heard.body.trim();
     let is_worker = !heard.is_page();
+    if heard.headers.contains_key(PORT) {
+        return Some(Fault::InternalPort);
+    }
     Some(match heard.status {
         101 => {
             let answered = heard.header(HeaderName::from_static("sec-websocket-accept"));
@@ -123,7 +126,6 @@ pub fn judge(heard: &Heard, accept: &str) -> Option<Fault> {
             Fault::WantsTls
         }
         404 if is_worker && body == "topic not registered" => Fault::UnknownTopic,
-        404 if heard.headers.contains_key(PORT) => Fault::InternalPort,
         404 if is_worker && body == "404 page not found" => Fault::OtherPath,
         403 if is_worker && body == "forbidden" => Fault::InternalPort,
         405 if is_worker && body == "method not allowed" => Fault::InternalPort,

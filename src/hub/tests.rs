@@ -180,3 +180,17 @@ async fn users_count_once_and_everybody_else_by_himself() {
     assert_eq!(hub.audience(), AudienceSize { clients: 2, sockets: 2 });
     assert_eq!(hub.active_topic_names(), ["a"]);
 }
+
+#[test]
+fn topics_of_one_application_are_spread_over_all_parts_of_the_map() {
+    for name in [
+        |n| format!("session.{n}"),
+        |n| format!("log/{n}/{}", "x".repeat(12)),
+        |n| format!("{n:032x}"),
+    ] {
+        let mut parts = [0; SHARDS];
+        (0..6_400).for_each(|n: u32| parts[shard_of(&name(n))] += 1);
+
+        assert!(parts.iter().all(|count| (50..200).contains(count)), "{}: {parts:?}", name(0));
+    }
+}

@@ -274,7 +274,15 @@ fn the_image_is_built_with_the_toolchain_and_from_the_files_that_the_project_nam
     let ignored = fs::read_to_string(shipped("Dockerfile.dockerignore")).unwrap();
 
     let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap();
-    assert!(dockerfile.contains(&format!("FROM rust:{}-", version.trim_matches('"'))));
+    let image = format!("rust:{}-", version.trim_matches('"'));
+    assert!(dockerfile.contains(&format!("FROM --platform=$BUILDPLATFORM {image}slim-bookworm")));
+    for name in ["ci", "release"] {
+        let workflow =
+            fs::read_to_string(shipped("../.github/workflows").join(format!("{name}.yml")));
+        let workflow = workflow.unwrap();
+        let containers = workflow.matches("rust:").count();
+        assert_eq!(workflow.matches(&image).count(), containers, "{name}");
+    }
     for name in ignored.lines().filter_map(|line| line.strip_prefix('!')) {
         assert!(shipped("..").join(name).exists(), "{name}");
     }

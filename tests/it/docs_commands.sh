@@ -7,6 +7,11 @@ set -eu -o pipefail
 worker=$1 folder=$2 script=$3
 
 ip link set lo up
+# Leads nowhere, but a browser without any network tries nothing.
+ip link add net0 type veth peer name net1
+ip address add 192.0.2.1/24 dev net0
+ip link set net0 up
+ip link set net1 up
 # A tmpfs above itself holds what is written; the folder on disk stays empty.
 layers=$folder/layers
 mkdir "$layers"
@@ -33,6 +38,7 @@ mkdir clients
 cp -R "$checkout/clients/php" clients/
 cp -R "$checkout/deploy" "$checkout/examples" .
 
-# Nothing of the surroundings configures the worker, and nothing is asked of a person.
-exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME="$folder/page" \
-    LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive timeout 60 bash -eu -o pipefail "$script" </dev/null
+# Nothing of the surroundings configures the worker, and nothing is asked of a person. Programs
+# that check more than a line can are in $CHECKS.
+exec env -i CHECKS="$checkout/tests/it" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME="$folder/page" \
+    LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive timeout 90 bash -eu -o pipefail "$script" </dev/null

@@ -4,6 +4,9 @@
 //! Nothing here shares code with the worker, so that a mistake cannot cancel itself out.
 
 mod balancer;
+mod certificates;
+mod doctor;
+mod front;
 mod go_node;
 mod herd;
 mod http;
@@ -25,6 +28,9 @@ mod worker;
 mod ws;
 
 pub use balancer::{BALANCERS, Balancer, Kind, Node, program};
+pub use certificates::{Authority, LONG_AGO};
+pub use doctor::{Diagnosis, Patient, doctor_alone};
+pub use front::{FRONTS, Front, Proxying};
 pub use go_node::{EVENTS, GoNode, NODES, roster_entry, topic_key};
 pub use herd::{Ended, Heard, Herd, Member, Session};
 pub use http::{Answer, Http, request};
