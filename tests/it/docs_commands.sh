@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # The stage on which tests/it/docs_commands.rs plays the commands of a page, as root in namespaces
 # of its own: no network but loopback, so that the ports of the manual are free; folders of the
 # system that may be written to and are thrown away; processes that end with the page.
@@ -30,9 +31,10 @@ mount --bind "$worker" /usr/local/bin/wavelog_worker
 # Whoever plays is root already.
 printf '#!/bin/sh\nexec "$@"\n' >/usr/local/bin/sudo
 chmod 755 /usr/local/bin/sudo
+
 # A folder with those parts of a checkout that pages copy from.
-mkdir "$folder/page"
-cd "$folder/page"
+mkdir "$layers/page"
+cd "$layers/page"
 checkout=$(realpath "$(dirname "$0")/../..")
 mkdir clients
 cp -R "$checkout/clients/php" clients/
@@ -40,5 +42,6 @@ cp -R "$checkout/deploy" "$checkout/examples" .
 
 # Nothing of the surroundings configures the worker, and nothing is asked of a person. Programs
 # that check more than a line can are in $CHECKS.
-exec env -i CHECKS="$checkout/tests/it" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME="$folder/page" \
-    LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive timeout 90 bash -eu -o pipefail "$script" </dev/null
+exec env -i CHECKS="$checkout/tests/it" HOME="$layers/page" LC_ALL=C.UTF-8 \
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    timeout 90 bash -eu -o pipefail "$script" </dev/null

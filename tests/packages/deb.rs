@@ -113,6 +113,18 @@ fn an_upgrade_restarts_it_and_keeps_the_secret_and_what_was_changed() {
 }
 
 #[test]
+fn an_upgrade_that_finds_a_faulty_configuration_says_that_it_does_not_run() {
+    let (machine, _) = installed();
+    machine.run(&format!("echo 'ws_port: here' >>{CONFIG}"));
+
+    let said = machine.run("apt-get install --yes /packages/new.deb");
+
+    assert!(said.contains("wavelog_worker does not run; why, says: journalctl -u"), "{said}");
+    let journal = machine.run("journalctl --unit wavelog_worker --lines 20 --output cat");
+    assert!(journal.contains("ws_port"), "{journal}");
+}
+
+#[test]
 fn removing_it_stops_it_and_a_purge_leaves_the_user_alone() {
     let machine = Machine::booted();
     let before = files(&machine);
