@@ -26,7 +26,7 @@ example: ## Run the example: a PHP page with live updates, and a worker for it
 check: format lint unit docs tidy ## The quick half of the tests; passes before every commit
 
 .PHONY: test
-test: setup format lint docs book test-rust test-api instructions test-php test-js ## Everything; installs what it needs first
+test: setup format lint docs book test-rust test-api instructions test-php test-js lint-deploy ## Everything; installs what it needs first
 
 .PHONY: setup
 setup: ## Install what the tests need and is missing, as root or with sudo
@@ -38,7 +38,11 @@ format:
 
 .PHONY: lint
 lint:
-	cargo clippy --all-targets --features faults -- -D warnings
+	cargo clippy --all-targets --features faults,packages -- -D warnings
+
+.PHONY: lint-deploy
+lint-deploy: ## Check what runs elsewhere: scripts, Dockerfile, compose files, Kubernetes, workflows
+	@scripts/lint-deploy
 
 .PHONY: docs
 docs:
@@ -127,6 +131,18 @@ soak: ## 100,000 sockets come and go under 1,000,000 publishes; fails if memory 
 	cargo build --release
 	$(target)/release/wavelog_worker bench churn --rounds 1 --sockets 10 --at-once 64 \
 		--cycles 100000 --publishes 1000000 --rate 5000 --max-growth 8
+
+.PHONY: deb
+deb: ## The Debian package, in target/dist
+	@scripts/make-deb
+
+.PHONY: static
+static: ## A static program and what belongs to it as an archive, in target/dist
+	@scripts/make-tarball
+
+.PHONY: test-packages
+test-packages: ## Install the package under systemd, run the image; as root, some minutes
+	@scripts/test-packages
 
 .PHONY: audit
 audit: ## Licences, banned and double dependencies, by deny.toml

@@ -17,6 +17,7 @@ use tracing::info;
 
 use super::{Admin, Answer, text};
 use crate::metrics::{Format, ProcessFigures, write};
+use crate::problems::Kind;
 
 /// What whoever may not see it is told.
 const FORBIDDEN: &str = "forbidden: send the secret as X-Worker-Secret or as a bearer token, \
@@ -48,6 +49,8 @@ pub(super) async fn answer(admin: &Admin, request: &Request<Incoming>, peer: Soc
     if access != Access::Open {
         if access == Access::WrongSecret {
             admin.metrics.forbidden.inc();
+            let detail = || format!("client {}, /metrics", peer.ip().to_canonical());
+            admin.metrics.problems.note(Kind::WrongSecret, detail);
         }
         info!(client = %peer.ip().to_canonical(), "metrics refused");
         return text(StatusCode::FORBIDDEN, FORBIDDEN);

@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 
 use super::Cluster;
 use super::queue::Item;
+use crate::problems::Kind;
 use crate::protocol::envelope::Beat;
 use crate::redis::{Commands, Redis, RedisError};
 
@@ -219,6 +220,8 @@ impl Publisher {
         if std::mem::replace(&mut self.said, true) {
             return;
         }
+        let refused = || format!("{code} {detail}");
+        self.cluster.metrics.problems.note(Kind::RedisRefuses, refused);
         if self.may_change {
             warn!(code, detail, "Redis refuses to write: envelopes may come twice to Go nodes");
             return;

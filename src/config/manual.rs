@@ -12,7 +12,7 @@ const END: &str = "<!-- The table ends here. -->\n";
 /// The table, in Markdown.
 fn table() -> String {
     let mut table =
-        "\n| key | default | environment variable | meaning |\n|---|---|---|---|\n".to_owned();
+        "\n| key, environment variable | default | meaning |\n|---|---|---|\n".to_owned();
     for key in keys::ALL {
         let default = match key.default {
             "" if key.kind == Kind::Secret => "none".to_owned(),
@@ -20,7 +20,7 @@ fn table() -> String {
             default => format!("`{default}`"),
         };
         let (name, env, meaning) = (key.name, key.env, key.meaning);
-        table.push_str(&format!("| `{name}` | {default} | `{env}` | {meaning} |\n"));
+        table.push_str(&format!("| `{name}`<br>`{env}` | {default} | {meaning} |\n"));
     }
     table + "\n"
 }

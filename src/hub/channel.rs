@@ -16,7 +16,7 @@ use tokio::task::yield_now;
 use super::outbox::{Appended, Outbox, Round};
 use crate::clock::Moment;
 use crate::link::{Link, Sent, Slots};
-use crate::metrics::Metrics;
+use crate::metrics::{Elapsed, Metrics};
 use crate::topic::Topic;
 
 /// The longest list that the publisher's own task writes, before its answer: fastest for
@@ -168,8 +168,12 @@ impl Channel {
     /// `round`, taken at `taken`, was given to every subscriber: now, which is returned.
     fn given(&self, round: &Round, taken: Moment) -> Moment {
         let now = Moment::now();
-        self.metrics.fanout.observe_us(now.us_since(taken));
-        self.metrics.delivery_delay.observe_us(now.us_since(round.since));
+        let delay = Elapsed::of_us(now.us_since(round.since));
+        // As nearly always; the bucket is looked for once then.
+        let at_once = taken == round.since;
+        let fanout = if at_once { delay } else { Elapsed::of_us(now.us_since(taken)) };
+        self.metrics.fanout.observe(fanout);
+        self.metrics.delivery_delay.observe(delay);
         now
     }
 

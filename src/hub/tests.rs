@@ -71,6 +71,11 @@ async fn short_and_long_lists_get_every_frame_in_order_and_others_nothing() {
         }
     }
     assert_eq!(hub.metrics.deliveries.get(), 500 * (1 + 64 + 700));
+    let bytes: usize = frames.iter().map(Bytes::len).sum();
+    assert_eq!(hub.metrics.delivered_bytes.get(), bytes as u64 * (1 + 64 + 700));
+    let rounds = hub.metrics.fanout.snapshot().count();
+    assert!((1_001..=1_500).contains(&rounds), "a long list takes several at once: {rounds}");
+    assert_eq!(hub.metrics.delivery_delay.snapshot().count(), rounds);
     assert_eq!(hub.active_topics(), 0, "a topic goes with its last subscriber");
 }
 
@@ -179,4 +184,18 @@ async fn users_count_once_and_everybody_else_by_himself() {
 
     assert_eq!(hub.audience(), AudienceSize { clients: 2, sockets: 2 });
     assert_eq!(hub.active_topic_names(), ["a"]);
+}
+
+#[test]
+fn topics_of_one_application_are_spread_over_all_parts_of_the_map() {
+    for name in [
+        |n| format!("session.{n}"),
+        |n| format!("log/{n}/{}", "x".repeat(12)),
+        |n| format!("{n:032x}"),
+    ] {
+        let mut parts = [0; SHARDS];
+        (0..6_400).for_each(|n: u32| parts[shard_of(&name(n))] += 1);
+
+        assert!(parts.iter().all(|count| (50..200).contains(count)), "{}: {parts:?}", name(0));
+    }
 }

@@ -25,6 +25,13 @@ pub struct Histogram {
     sum_us: Counter,
 }
 
+/// A duration with the bucket that it belongs to, which is the same in every histogram.
+#[derive(Debug, Clone, Copy)]
+pub struct Elapsed {
+    us: u64,
+    bucket: usize,
+}
+
 /// A histogram at a moment, or what came between two moments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
@@ -32,13 +39,25 @@ pub struct Snapshot {
     sum_us: u64,
 }
 
-impl Histogram {
-    /// Something took so many microseconds.
-    pub fn observe_us(&self, us: u64) {
+impl Elapsed {
+    /// So many microseconds.
+    pub fn of_us(us: u64) -> Self {
         // From the front: nearly everything is quick.
         let bucket = BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(BOUNDS_US.len());
-        self.buckets[bucket].inc();
-        self.sum_us.add(us);
+        Self { us, bucket }
+    }
+}
+
+impl Histogram {
+    /// Something took so long.
+    pub fn observe(&self, elapsed: Elapsed) {
+        self.buckets[elapsed.bucket].inc();
+        self.sum_us.add(elapsed.us);
+    }
+
+    /// Something took so many microseconds.
+    pub fn observe_us(&self, us: u64) {
+        self.observe(Elapsed::of_us(us));
     }
 
     /// The counts now. One that is made meanwhile may be in the count and not yet in the sum.

@@ -1,7 +1,7 @@
 //! What the node counts. One value, made in `app` and handed down; no statics.
 //!
 //! The counters of the status document have their names here (docs/protocol.md, "Status"); what is
-//! kept out of it is for [`families`], which gives everything the name and the help text that
+//! kept out of it is for [`families()`], which gives everything the name and the help text that
 //! Prometheus sees. No topic, user or address is ever part of a count. Counting is an addition
 //! without a lock; time is taken once a round, not once a delivery.
 
@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use self::counter::Counter;
 pub use self::families::{ClusterFigures, Family, Figures, Kind, Sample, families};
-pub use self::histogram::{BOUNDS_US, Histogram, Snapshot};
+pub use self::histogram::{BOUNDS_US, Elapsed, Histogram, Snapshot};
 pub use self::process::ProcessFigures;
 pub use self::results::{AuthFailures, Handshakes, Logins, RefusedPublishes};
 pub use self::text::{Format, write};

@@ -34,6 +34,8 @@ pub enum Kind {
     WrongSecret,
     /// Redis was away.
     RedisAway,
+    /// Redis answers, and refuses what the worker needs.
+    RedisRefuses,
     /// Browsers may have missed what another node published.
     Gap,
     /// Events for other nodes were dropped.
@@ -54,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::SlowClose,
         Self::NoAuthFrame,
         Self::NoToken,
@@ -69,6 +71,7 @@ impl Kind {
         Self::OutboxFull,
         Self::WrongSecret,
         Self::RedisAway,
+        Self::RedisRefuses,
         Self::Gap,
         Self::EventsDropped,
         Self::FilesFull,
@@ -96,6 +99,7 @@ impl Kind {
             Self::OutboxFull => "outbox_full",
             Self::WrongSecret => "wrong_secret",
             Self::RedisAway => "redis_away",
+            Self::RedisRefuses => "redis_refuses",
             Self::Gap => "gap",
             Self::EventsDropped => "events_dropped",
             Self::FilesFull => "files_full",
@@ -124,6 +128,7 @@ impl Kind {
             Self::OutboxFull => "A publish was refused, its topic has too much waiting (503)",
             Self::WrongSecret => "Somebody called the internal port with a wrong secret (403)",
             Self::RedisAway => "Redis was away",
+            Self::RedisRefuses => "Redis refuses what the worker needs",
             Self::Gap => "Browsers may have missed events of other nodes (4009)",
             Self::EventsDropped => "Events for other nodes were dropped",
             Self::FilesFull => "Browsers were turned away, nearly all files are open (503)",
@@ -201,6 +206,11 @@ impl Kind {
                 "See whether Redis runs and what its log says: redis-cli -u URL ping. The reason is \
                  below. Meanwhile this node serves its own browsers, and sends to other nodes \
                  later."
+            }
+            Self::RedisRefuses => {
+                "What it says is below. NOPERM: allow the user of redis_url what docs/clustering.md \
+                 lists. OOM or MISCONF: give Redis more memory or disk. READONLY: redis_url names a \
+                 replica; name the master."
             }
             Self::Gap => {
                 "Their pages fetched anew, so nothing is lost. The reason is below: usually Redis \

@@ -16,6 +16,7 @@ use super::script::{PUT, REMOVE};
 use super::shared::{Ended, Shared};
 use super::writes::seconds;
 use crate::clock::{Clock, millis, unix_now_us};
+use crate::problems::Kind;
 use crate::redis::{Commands, RedisError};
 
 /// Times that Redis is asked for the time; the answer that took least is best.
@@ -156,6 +157,8 @@ impl Shared {
             Ok((epoch,)) => Ok(epoch),
             Err(RedisError::Refused { code, detail }) => {
                 self.complaints.no_epoch.call_once(|| {
+                    let refused = || format!("{code} {detail}");
+                    self.metrics.problems.note(Kind::RedisRefuses, refused);
                     warn!(code, detail, "Redis refuses the key by which lost data is noticed");
                 });
                 Ok(None)

@@ -26,6 +26,7 @@ use super::value;
 use super::{Lookup, Sharing};
 use crate::clock::{Clock, millis};
 use crate::metrics::Metrics;
+use crate::problems::Kind;
 use crate::redis::{Commands, Redis, RedisError};
 use crate::topic::Topic;
 
@@ -279,6 +280,7 @@ impl Shared {
         match ended {
             Ended::DataLost => return,
             Ended::Broken(why @ RedisError::Refused { .. }) => {
+                self.metrics.problems.note(Kind::RedisRefuses, || why.to_string());
                 self.complaints.no_service.call_once(|| {
                     warn!(%why, "Redis refuses what the registry needs; trying again every second");
                 });

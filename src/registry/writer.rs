@@ -13,6 +13,7 @@ use tracing::warn;
 use super::script::{self, Moment};
 use super::shared::{Ended, Shared};
 use super::writes::{Now, Outcome, Sending};
+use crate::problems::Kind;
 use crate::redis::{Commands, RedisError};
 
 /// Writes in one pipeline.
@@ -74,6 +75,7 @@ impl Shared {
                 }
                 Some((Refused::NotByScript, why)) if manner == Manner::Scripts => {
                     self.complaints.no_scripts.call_once(|| {
+                        self.metrics.problems.note(Kind::RedisRefuses, || why.clone());
                         warn!(
                             why,
                             "Redis allows no scripts: topics are written without comparing times; \
@@ -83,6 +85,7 @@ impl Shared {
                     manner = Manner::Plain;
                 }
                 Some((_, why)) => {
+                    self.metrics.problems.note(Kind::RedisRefuses, || why.clone());
                     self.complaints.no_writes.call_once(|| {
                         warn!(why, "Redis refuses to write topics; trying again every second");
                     });

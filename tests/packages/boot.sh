@@ -1,3 +1,4 @@
+#!/bin/sh
 # Becomes the first process of a machine: `unshare` has given it namespaces of its own; here it gets
 # the file systems that systemd wants, and $1 as its root.
 set -eu

@@ -113,6 +113,18 @@ fn an_upgrade_restarts_it_and_keeps_the_secret_and_what_was_changed() {
 }
 
 #[test]
+fn an_upgrade_that_finds_a_faulty_configuration_says_that_it_does_not_run() {
+    let (machine, _) = installed();
+    machine.run(&format!("echo 'ws_port: here' >>{CONFIG}"));
+
+    let said = machine.run("apt-get install --yes /packages/new.deb");
+
+    assert!(said.contains("wavelog_worker does not run; why, says: journalctl -u"), "{said}");
+    let journal = machine.run("journalctl --unit wavelog_worker --lines 20 --output cat");
+    assert!(journal.contains("ws_port"), "{journal}");
+}
+
+#[test]
 fn removing_it_stops_it_and_a_purge_leaves_the_user_alone() {
     let machine = Machine::booted();
     let before = files(&machine);
@@ -145,6 +157,60 @@ fn a_start_that_fails_is_said_at_once_with_what_to_do() {
     assert!(!start.succeeded);
     let journal = machine.run("journalctl --unit wavelog_worker --output cat");
     assert!(journal.contains("ws_port 80: permission denied; choose a port above"), "{journal}");
+}
+
+/// Adds lines to the service, as `systemctl edit` does.
+fn edit(machine: &Machine, lines: &str) {
+    let directory = "/etc/systemd/system/wavelog_worker.service.d";
+    machine.run(&format!("mkdir -p {directory} && printf '{lines}' >{directory}/override.conf"));
+    machine.run("systemctl daemon-reload");
+}
+
+#[test]
+fn a_port_below_1024_takes_the_lines_that_the_readme_has() {
+    let (machine, _) = installed();
+    machine.run(&format!("sed -i 's/^ws_port: .*/ws_port: 80/' {CONFIG}"));
+    let may_bind = "CAP_NET_BIND_SERVICE";
+
+    edit(
+        &machine,
+        &format!(
+            "[Service]\\nAmbientCapabilities={may_bind}\\nCapabilityBoundingSet={may_bind}\\n\
+             PrivateUsers=no\\n"
+        ),
+    );
+    machine.run("systemctl restart wavelog_worker");
+
+    assert_eq!(machine.run(&format!("{TOOL} health --ws")), "127.0.0.1:80 takes browsers\n");
+}
+
+#[test]
+fn a_redis_on_a_socket_of_a_group_is_reached_with_the_line_that_the_readme_has() {
+    let (machine, _) = installed();
+    machine.run("groupadd --system redis && install -d -m 755 /run/redis");
+    // There is no Redis in this machine; a connection is enough, and perl can take one.
+    let listener = "use IO::Socket::UNIX; $| = 1; umask 0117; \
+                    my $s = IO::Socket::UNIX->new(Local => q(/run/redis/redis.sock), Listen => 9); \
+                    chown 0, scalar(getgrnam(q(redis))), q(/run/redis/redis.sock); \
+                    print qq(listening\\n); while (my $c = $s->accept) { print qq(taken\\n) }";
+    let log = machine.path("/packages/redis.log");
+    machine.start(&format!("perl -e '{listener}'"), &log);
+    let said = |text: &str| fs::read_to_string(&log).unwrap().contains(text);
+    until("the socket", || said("listening").then_some(()));
+    let url = "unix:///run/redis/redis.sock";
+    machine.run(&format!("sed -i 's|^redis_url: .*|redis_url: \"{url}\"|' {CONFIG}"));
+
+    machine.run("systemctl restart wavelog_worker");
+    until("the refusal", || {
+        let journal = machine.run("journalctl --unit wavelog_worker --output cat");
+        journal.contains("ermission denied").then_some(())
+    });
+    let refused = !said("taken");
+    edit(&machine, "[Service]\\nSupplementaryGroups=redis\\n");
+    machine.run("systemctl restart wavelog_worker");
+
+    until("the worker to connect", || said("taken").then_some(()));
+    assert!(refused);
 }
 
 #[test]

@@ -169,18 +169,19 @@ impl Live {
         } else if !is_get {
             return Err(Refusal::Method("GET, HEAD"));
         }
-        if verb == Verb::SignIn {
-            return self.sign_in(request, peer).await;
+        match verb {
+            Verb::SignIn => return self.sign_in(request, peer).await,
+            Verb::SignOut => return Ok(self.sign_out(request, peer)), // Also if it has ended.
+            _ => {}
         }
         self.let_in(request, peer, verb)?;
         let query = request.uri().query().unwrap_or_default();
         match verb {
-            Verb::SignOut => Ok(self.sign_out(request, peer)),
             Verb::State => self.state(query).await,
             Verb::Tail => self.tail(query).await,
             Verb::Publish => self.publish(request).await,
             Verb::Config => Ok(answer::json_text(self.context.in_force.json())),
-            Verb::SignIn => Err(Refusal::SignIn), // It was answered above.
+            Verb::SignIn | Verb::SignOut => Err(Refusal::SignIn), // They were answered above.
         }
     }
 

@@ -45,6 +45,10 @@ describe("the live view's door", { concurrency: 2 }, () => {
     await page.keyboard.press("Enter");
     assert.equal(await reads(page, "#sign-in-outcome", /./), "That is not the worker's secret.");
     assert.ok(await page.locator("#app").isHidden());
+    await enter(page);
+    assert.equal(await reads(page, "#verdict-words", /./), "All is well"); // One may mistype.
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.locator("#sign-in").waitFor();
 
     for (let tries = 0; tries < 20 && !/Too many/.test(await page.locator("#sign-in-outcome").textContent()); tries += 1) {
       await secret.fill(`wrong ${tries}`);
@@ -71,7 +75,8 @@ describe("the live view's door", { concurrency: 2 }, () => {
 
     await page.getByRole("button", { name: "Sign out" }).click();
 
-    assert.equal(await reads(page, "#sign-in-outcome", /./), "Signed out.");
+    await page.locator("#sign-in").waitFor();
+    assert.equal(await page.locator("#about").textContent(), ""); // Nothing is left in the tab.
     assert.equal(await reads(other, "#sign-in-outcome", /./), "The session has ended. Sign in again.");
     assert.ok(await other.locator("#app").isHidden());
     await enter(other);

@@ -3,9 +3,11 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import { bytes, count, duration, milliseconds, plural, rate, visible } from "../../../src/admin/live/page/format.js";
 import { fault, setOut } from "../../../src/admin/live/page/json.js";
 import { Samples } from "../../../src/admin/live/page/samples.js";
@@ -140,6 +142,8 @@ describe("the verdict", () => {
   test("is that all is well, also when browsers vanish and pages were open for long", () => {
     assert.equal(says({}), "good: All is well");
     assert.equal(says({ problems: [problem("dead_peer", 10), problem("token_expired", 2)] }), "good: All is well");
+    const mistyped = { ...problem("wrong_secret"), recent: [{ at: now, detail: "client 127.0.0.1, live view" }] };
+    assert.equal(says({ problems: [mistyped] }), "good: All is well");
   });
 
   test("names the worst", () => {
@@ -153,6 +157,18 @@ describe("the verdict", () => {
     assert.match(away.words, /^Redis is away since \d\d:\d\d:\d\d; other nodes do not hear this one$/);
     assert.deepEqual([away.level, away.href, away.more], ["bad", "#problems", "In the last 15 minutes: title of redis_away"]);
   });
+});
+
+test("no source of the page turns text into markup, or needs a weaker policy, and all of it is small", () => {
+  const folder = path("src/admin/live/page/");
+  let bytes = 0;
+  for (const name of readdirSync(folder)) {
+    const text = readFileSync(folder + name, "utf8");
+    bytes += gzipSync(text).length;
+    assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|https?:\/\/(?!www\.w3\.org|127\.0\.0\.1)/, name);
+    if (name.endsWith(".html")) assert.doesNotMatch(text, /<style|\sstyle=|\son\w+=|<script(?! type="module" src=)/, name);
+  }
+  assert.ok(bytes < 32 * 1024, `${bytes} bytes, each file by gzip`);
 });
 
 test("the types in the comments of the page hold", { timeout: 60_000 }, async () => {

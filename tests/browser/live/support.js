@@ -32,6 +32,7 @@ export async function openLive(stage, worker, { hash = "", signIn = true, ...opt
 export async function enter(page, secret = SECRET) {
   await page.getByLabel("Secret", { exact: true }).fill(secret);
   await page.getByRole("button", { name: "Sign in" }).click();
+  await page.locator("#app").waitFor();
   await reads(page, "#about", /ready/);
 }
 

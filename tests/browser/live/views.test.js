@@ -27,7 +27,7 @@ describe("the live view's views", { concurrency: 2 }, () => {
     await reads(page, "#nodes tr:nth-child(2)", /^node-twoup1/); // Its socket, by its next beat.
 
     await two.end("SIGKILL");
-    await row("node-two").filter({ hasText: /silent for \d+ s/ }).waitFor({ timeout: 25_000 });
+    await row("node-two").filter({ hasText: /silent for \d+ s/ }).waitFor({ timeout: 40_000 });
     await reads(page, "#verdict p", /Node node-two is silent/);
     await redis.end();
     await reads(page, "#verdict-words", /^Redis is away since \d\d:\d\d:\d\d; other nodes do not hear this one$/);

@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use super::PATIENCE;
 
@@ -86,6 +87,21 @@ impl Http {
     /// Reads the next answer, or `None` if the connection ends before it is complete.
     pub fn answer_or_end(&mut self) -> Option<Answer> {
         self.try_answer(true)
+    }
+
+    /// Whether something of an answer comes within `time`.
+    pub fn answers_within(&mut self, time: Duration) -> bool {
+        if !self.unread.is_empty() {
+            return true;
+        }
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let came = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        match came {
+            Ok(_) => true,
+            Err(error) if is_deadline(&error) => false,
+            Err(error) => panic!("the connection ended: {error}"),
+        }
     }
 
     fn try_answer(&mut self, with_body: bool) -> Option<Answer> {

@@ -22,6 +22,7 @@ mod scrape;
 mod sentinels;
 mod strace;
 mod token;
+mod viewer;
 mod wait;
 mod worker;
 mod ws;
@@ -47,6 +48,7 @@ pub use scrape::Scrape;
 pub use sentinels::Sentinels;
 pub use strace::Strace;
 pub use token::{claims, hex, mint, unhex, unix_now};
+pub use viewer::{Viewer, json_post};
 pub use wait::{PATIENCE, alone, open_many_files, until};
 pub use worker::{SECRET, Worker, command};
 pub use ws::{

@@ -192,13 +192,15 @@ function showSecret(shown) {
 part("reveal").addEventListener("click", () => showSecret(part("secret").type === "password"));
 
 part("sign-out").addEventListener("click", async () => {
-  let words = "Signed out.";
+  poll.stop();
+  topic.close();
   try {
     await ask("sign-out", { body: "{}" });
+    location.reload(); // Nothing of what was shown is left in this tab.
   } catch (error) {
-    if (!(error instanceof SignedOut)) words = "The worker does not answer. If it comes back with this session, sign out again.";
+    if (error instanceof SignedOut) location.reload();
+    else signedOut("The worker does not answer. If it comes back with this session, sign out again.");
   }
-  signedOut(words);
 });
 
 say(part("host"), location.host);

@@ -1,7 +1,5 @@
 // Asks again and again: every second while the page is looked at, rarely while it is hidden, and
-// ever more rarely while the worker is away. It does not know what is asked.
-
-import { Away } from "./server.js";
+// ever more rarely while that fails. It does not know what is asked.
 
 const SHOWN_MS = 1000;
 const HIDDEN_MS = 15_000;
@@ -49,7 +47,7 @@ export class Poll {
       this.failed(error);
       // Not all at the same moment, if many pages are open.
       wait = AWAY_MS[Math.min(this.failures, AWAY_MS.length - 1)] * (0.75 + Math.random() / 2);
-      if (error instanceof Away) this.failures += 1;
+      this.failures += 1;
     }
     if (signal.aborted) return;
     this.timer = setTimeout(() => this.turn(signal), document.hidden ? Math.max(wait, HIDDEN_MS) : wait);
