@@ -80,7 +80,7 @@ struct Traffic {
 
 impl Broker {
     /// The topics that `asked` means. Counts publishes by topic from now on, until nobody has asked
-    /// for 10 s. Takes a while if there are many: 0.2 s for a million.
+    /// for 10 s. Takes a while if there are many: less than a second for a million.
     pub fn topics(&self, asked: &TopicsAsked) -> TopicsSeen {
         let now_ms = self.clock.now_ms();
         let rates = self.hub.taps().rates();
