@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::paint::{BAD, GOOD, ODD, paint};
 use crate::config::{Env, Origin, Problem, Report, Severity, examine};
 
 /// Writes the report on the configuration of `path` and `env` to `out`; returns the exit code:
@@ -19,10 +20,10 @@ use crate::config::{Env, Origin, Problem, Report, Severity, examine};
 pub fn check(path: Option<&Path>, env: Env<'_>, out: &mut dyn Write) -> io::Result<u8> {
     let report = examine(path, env);
     for problem in &report.problems {
-        writeln!(out, "{}: {problem}", severity(problem))?;
+        writeln!(out, "{} {problem}", severity(problem))?;
     }
     for risk in &report.risks {
-        writeln!(out, "risk: {risk}")?;
+        writeln!(out, "{} {risk}", paint(ODD, "risk:"))?;
     }
     if !report.problems.is_empty() || !report.risks.is_empty() {
         writeln!(out)?;
@@ -32,10 +33,10 @@ pub fn check(path: Option<&Path>, env: Env<'_>, out: &mut dyn Write) -> io::Resu
     Ok(u8::from(report.config.is_none()))
 }
 
-fn severity(problem: &Problem) -> &'static str {
+fn severity(problem: &Problem) -> String {
     match problem.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
+        Severity::Error => paint(BAD, "error:"),
+        Severity::Warning => paint(ODD, "warning:"),
     }
 }
 
@@ -62,9 +63,12 @@ fn settings(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 fn summary(report: &Report) -> String {
     let errors = report.problems.iter().filter(|problem| problem.is_error()).count();
     let warnings = report.problems.len() - errors;
-    let verdict = if report.config.is_some() { "good" } else { "the worker would not start" };
+    let verdict = match report.config {
+        Some(_) => paint(GOOD, "good:"),
+        None => paint(BAD, "the worker would not start:"),
+    };
     format!(
-        "{verdict}: {}, {}, {}",
+        "{verdict} {}, {}, {}",
         counted(errors, "error"),
         counted(warnings, "warning"),
         counted(report.risks.len(), "risk")
@@ -96,7 +100,9 @@ mod tests {
         let mut out = Vec::new();
         let code = check(Some(&path), &lookup, &mut out).unwrap();
         let directory = format!("{}/", directory.path().display());
-        (code, String::from_utf8(out).unwrap().replace(&directory, ""))
+        let output = String::from_utf8(out).unwrap();
+        let output = anstream::adapter::strip_str(&output).to_string();
+        (code, output.replace(&directory, ""))
     }
 
     #[test]

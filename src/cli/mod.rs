@@ -10,23 +10,29 @@ mod doctor;
 mod explain;
 mod feed;
 mod health;
+mod help;
 pub mod init;
 mod listen;
+mod man;
+mod paint;
 mod publish;
 mod roster;
 mod serve;
 mod settings;
 mod status;
 mod token;
+mod waiting;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Builder;
 
+use self::paint::{BAD, paint};
 use crate::config::Env;
 use crate::demo::DemoPorts;
 
@@ -37,8 +43,7 @@ const FAILED: u8 = 1;
 #[command(
     name = "wavelog_worker",
     version,
-    about = "Pushes events from a PHP application to browsers over WebSocket.",
-    after_help = "Examples:\n  wavelog_worker demo                      see it work, without any configuration\n  wavelog_worker init                      write a config.yaml with a fresh secret\n  wavelog_worker -config /etc/wavelog_worker/config.yaml\n\nExit codes: 0 done, 1 failed (one line says why), 2 wrong arguments."
+    about = "Pushes events from a PHP application to browsers over WebSocket."
 )]
 struct Arguments {
     /// Configuration file; without it, config.yaml in the working directory.
@@ -51,18 +56,12 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the worker (what happens without a command, too).
-    #[command(
-        after_help = "Example:\n  wavelog_worker serve --config /etc/wavelog_worker/config.yaml"
-    )]
     Serve {
         /// End when standard input, a pipe, is closed: goes with whoever started it.
         #[arg(long, hide = true)]
         end_with_stdin: bool,
     },
     /// Show it working: a worker in memory, on this machine only, with a page to open.
-    #[command(
-        after_help = "Example:\n  wavelog_worker demo\n\nWithout ports it takes 9000 and 9001, or free ones if those are taken."
-    )]
     Demo {
         /// Port of the page and its WebSocket.
         #[arg(long, value_name = "PORT")]
@@ -72,57 +71,44 @@ enum Command {
         internal_port: Option<u16>,
     },
     /// Write a commented config.yaml with a fresh secret; never overwrites one.
-    #[command(
-        after_help = "Example:\n  wavelog_worker init --config /etc/wavelog_worker/config.yaml"
-    )]
     Init,
     /// Check configuration and environment and report every problem.
-    #[command(after_help = "Example:\n  wavelog_worker check --config config.yaml")]
     Check,
     /// Make a token as PHP does, or explain one.
-    #[command(
-        after_help = "Examples:\n  wavelog_worker token --topic session.42 --ttl 1h\n  wavelog_worker token --session 42 --user-id 7\n  wavelog_worker token --decode < token.txt"
-    )]
     Token(token::TokenArgs),
     /// Publish one event as PHP does.
-    #[command(
-        after_help = "Examples:\n  wavelog_worker publish session.42 '{\"call\":\"DL1ABC\"}'\n  wavelog_worker publish --register session.42 '\"a text has quotes of its own\"'\n  wavelog_worker publish session.42 < event.json"
-    )]
     Publish(publish::PublishArgs),
     /// Print what is pushed to a topic, a line each; comes back after every end.
-    #[command(
-        after_help = "Examples:\n  wavelog_worker listen --register session.42\n  wavelog_worker listen --open --url ws://127.0.0.1:9000/ws news | jq .\n\nThe token is the one of --token-file, else the one in WORKER_TOKEN, else it is made with the\nconfigured secret. Notes go to standard error, pushes to standard output. Ctrl-C ends it."
-    )]
     Listen(listen::ListenArgs),
     /// Say how a running worker is.
-    #[command(
-        after_help = "Examples:\n  wavelog_worker status\n  wavelog_worker status --topics --internal http://127.0.0.1:9001\n  wavelog_worker status --json | jq .counters\n  wavelog_worker status --cluster"
-    )]
     Status(status::StatusArgs),
     /// Test the whole path, from PHP to the browser, and say what to change.
-    #[command(
-        after_help = "Examples:\n  wavelog_worker doctor --config /etc/wavelog_worker/config.yaml --url wss://log.example.org/ws\n  wavelog_worker doctor --php /var/www/html/application/config/worker.php --quick\n  wavelog_worker doctor --url https://log.example.org      from any machine\n\nEach step is ok, warn or FAIL; under a fault stand what was expected and the lines to change.\nSecrets and tokens are never shown. Exit code 1 if something does not work."
-    )]
     Doctor(Box<doctor::DoctorArgs>),
     /// Ask whether the worker is well, for health checks of containers; needs no secret.
-    #[command(
-        after_help = "Examples:\n  wavelog_worker health                    is it ready, with Redis if it has one?\n  wavelog_worker health --live             does it answer at all?\n  wavelog_worker health --ws               does it take browsers?\n\nExit code 0 if so, else 1, within 2 s. One line says why."
-    )]
     Health(health::HealthArgs),
     /// Measure what this machine carries: how many browsers, how fast, at what cost.
-    #[command(
-        after_help = "Examples:\n  wavelog_worker bench --quick\n  wavelog_worker bench fanout --sockets 5000 --rate 20\n  wavelog_worker bench all --report bench.html\n\nEach scenario is run against a worker of its own and, as the yardstick, against a floor: a program\nthat does nothing but one send per socket (alone: bench floor). Exit code 1 if anything was lost or\nwrong. --help has every option."
-    )]
     Bench(Box<bench::BenchArgs>),
+    /// Print what makes a shell complete commands and options.
+    Completions {
+        /// For which shell: bash, zsh or fish.
+        #[arg(value_enum, hide_possible_values = true)]
+        shell: man::Shell,
+    },
+    /// Print the manual page, or write those of all commands.
+    Man {
+        /// Directory for the pages of the program and of every command.
+        #[arg(value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
 }
 
 /// Runs the program with `arguments`, the first of which is its name.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let arguments = Arguments::parse_from(arguments.map(with_two_dashes));
+    let arguments = read(arguments.map(with_two_dashes).collect());
     let path = arguments.config.as_deref();
     let env: Env<'_> = &|name| std::env::var_os(name);
     let outcome = match arguments.command.unwrap_or(Command::Serve { end_with_stdin: false }) {
-        Command::Serve { end_with_stdin } => serve::serve(path, env, end_with_stdin).map(done),
+        Command::Serve { end_with_stdin } => serve::serve(path, env, end_with_stdin),
         Command::Demo { ws_port, internal_port } => {
             serve::demo(DemoPorts { ws: ws_port, internal: internal_port }).map(done)
         }
@@ -139,14 +125,55 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Doctor(args) => doctor::doctor(*args, path, env),
         Command::Health(args) => health::health(args, path, env).map(done),
         Command::Bench(args) => bench::bench(*args, path, env),
+        Command::Completions { shell } => {
+            printed(|out| write_all(out, &man::completions(Arguments::command(), shell)))
+        }
+        Command::Man { directory } => man::man(Arguments::command(), directory.as_deref())
+            .and_then(|page| printed(|out| write_all(out, &page))),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(message) => {
-            note(&message);
+            note_painted(&format!("{} {message}", paint(BAD, "error:")));
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Reads the arguments, or ends the program as they ask for (help) or deserve (2).
+fn read(arguments: Vec<OsString>) -> Arguments {
+    let options = arguments.iter().take_while(|argument| *argument != "--");
+    let is_config = |argument: &&OsString| {
+        argument.to_str().is_some_and(|text| text == "--config" || text.starts_with("--config="))
+    };
+    let configs = options.clone().filter(is_config).count();
+    let brief = options.clone().any(|argument| argument == "-h");
+    let mut command = help::dress(Arguments::command(), brief);
+    let refuse = |command: &mut clap::Command, why: &str| -> ! {
+        command.error(ErrorKind::ArgumentConflict, why).exit()
+    };
+    let read = command.try_get_matches_from_mut(arguments);
+    let read = read.and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = read.unwrap_or_else(|error| error.exit());
+    if configs > 1 {
+        // One before the command and one behind it: of these clap takes the second.
+        refuse(&mut command, "--config is given twice; name one file");
+    }
+    let reads_none = match &arguments.command {
+        Some(Command::Demo { .. }) => Some("demo"),
+        Some(Command::Completions { .. }) => Some("completions"),
+        Some(Command::Man { .. }) => Some("man"),
+        _ => None,
+    };
+    if let (Some(name), Some(_)) = (reads_none, &arguments.config) {
+        refuse(&mut command, &format!("{name} reads no configuration; leave --config away"));
+    }
+    arguments
+}
+
+/// Writes `bytes` to `out`; 0.
+fn write_all(out: &mut dyn Write, bytes: &[u8]) -> Result<u8, String> {
+    out.write_all(bytes).map(|()| 0).map_err(|error| error.to_string())
 }
 
 /// The exit code of a command that did what it should.
@@ -158,14 +185,22 @@ fn done((): ()) -> u8 {
 fn printed(command: impl FnOnce(&mut dyn Write) -> Result<u8, String>) -> Result<u8, String> {
     let mut output = Vec::new();
     let code = command(&mut output)?;
-    print(&String::from_utf8_lossy(&output))?;
+    print_painted(&String::from_utf8_lossy(&output))?;
     Ok(code)
 }
 
 /// Writes `text` to standard output; answers whether anybody is left to read more. A reader that
 /// goes away, as `head` does when it has enough, is no failure.
 fn print(text: &str) -> Result<bool, String> {
-    let mut out = io::stdout().lock();
+    print_to(&mut io::stdout().lock(), text)
+}
+
+/// As [`print`], for text with colours, which only a terminal gets.
+fn print_painted(text: &str) -> Result<bool, String> {
+    print_to(&mut anstream::stdout().lock(), text)
+}
+
+fn print_to(out: &mut impl Write, text: &str) -> Result<bool, String> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
@@ -177,6 +212,11 @@ fn print(text: &str) -> Result<bool, String> {
 fn note(text: &str) {
     // Nobody is left to tell if standard error is gone.
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// As [`note`], for text with colours.
+fn note_painted(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 /// `text` without what a terminal would obey.

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::value::RawValue;
 
-use super::settings;
+use super::{settings, waiting};
 use crate::client::WorkerError;
 use crate::client::address::{self, Address};
 use crate::config::Env;
@@ -78,9 +78,9 @@ async fn run(args: PublishArgs, settings: settings::Settings) -> Result<Address,
     };
     let payload = check(payload, &args.topic)?;
     if args.register {
-        worker.register(&args.topic, !args.open).await?;
+        waiting::shown(worker.address(), worker.register(&args.topic, !args.open)).await?;
     }
-    worker.publish(&args.topic, &payload).await?;
+    waiting::shown(worker.address(), worker.publish(&args.topic, &payload)).await?;
     Ok(worker.address().clone())
 }
 

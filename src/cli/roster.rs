@@ -4,8 +4,10 @@
 
 use std::fmt::Write;
 
+use clap::builder::styling::Style;
 use serde_json::Value;
 
+use super::paint::{BAD, GOOD, STRONG, paint};
 use super::printable;
 
 /// Stands for what is not said.
@@ -27,7 +29,13 @@ const COLUMNS: [(&str, bool); 7] = [
 pub(super) fn table(document: &str) -> Option<String> {
     let document: Value = serde_json::from_str(document).ok()?;
     let nodes = document.get("nodes")?.as_array()?;
-    let mut text = format!("redis: {}\n\n", redis(document.get("redis")));
+    let way = redis(document.get("redis"));
+    let way = match way.as_str() {
+        "up" => paint(GOOD, &way),
+        away if away.starts_with("away") => paint(BAD, away),
+        _ => way,
+    };
+    let mut text = format!("redis: {way}\n\n");
     // A node that is cut off from Redis hears of nobody, and cannot know who is dead.
     let hears = document.pointer("/redis/state").and_then(Value::as_str) != Some("away");
     let mut rows = vec![Row::head()];
@@ -36,7 +44,9 @@ pub(super) fn table(document: &str) -> Option<String> {
         .map(|column| rows.iter().map(|row| row.cells[column].chars().count()).max().unwrap_or(0))
         .collect();
     for row in &rows {
-        text.push_str(&row.line(&widths));
+        let line = row.line(&widths);
+        text.push_str(&row.style.map_or_else(|| line.clone(), |style| paint(style, &line)));
+        text.push('\n');
     }
     text.push_str("\n* is the worker that was asked\n");
     Some(text)
@@ -48,11 +58,14 @@ struct Row {
     cells: [String; COLUMNS.len()],
     /// What stands behind.
     note: String,
+    /// How it looks on a terminal.
+    style: Option<Style>,
 }
 
 impl Row {
     fn head() -> Self {
-        Self { mark: ' ', cells: COLUMNS.map(|(name, _)| name.to_owned()), note: String::new() }
+        let cells = COLUMNS.map(|(name, _)| name.to_owned());
+        Self { mark: ' ', cells, note: String::new(), style: Some(STRONG) }
     }
 
     fn of(node: &Value, hears: bool) -> Self {
@@ -68,7 +81,9 @@ impl Row {
         } else {
             String::new()
         };
+        let is_lost = !note.is_empty() || matches!(&*cell("link"), "away" | "lost");
         Self {
+            style: is_lost.then_some(BAD),
             mark: if is("self", true) { '*' } else { ' ' },
             cells: [
                 cell("name"),
@@ -93,7 +108,7 @@ impl Row {
             };
         }
         let line = line.trim_end();
-        format!("{line}{}\n", self.note)
+        format!("{line}{}", self.note)
     }
 }
 
@@ -141,7 +156,8 @@ mod tests {
     }
 
     fn shown(redis: &Value, nodes: &[Value]) -> String {
-        table(&json!({ "redis": redis, "nodes": nodes }).to_string()).unwrap()
+        let painted = table(&json!({ "redis": redis, "nodes": nodes }).to_string()).unwrap();
+        anstream::adapter::strip_str(&painted).to_string()
     }
 
     #[test]

@@ -9,14 +9,15 @@ use tokio::net::unix::pipe;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
+use super::FAILED;
 use crate::app::{App, InForce};
-use crate::config::{Config, Env, Loaded};
+use crate::config::{Config, Env, Loaded, LogConfig, LogFormat, LogLevel, examine, keys};
 use crate::demo::{self, DemoPorts};
 use crate::listener::{make_room_for_files, raise_file_limit};
 use crate::status::VERSION;
-use crate::telemetry;
+use crate::telemetry::{self, Logging};
 
 /// Open files below which a busy site runs into the limit.
 const FEW_FILES: u64 = 4096;
@@ -32,9 +33,23 @@ pub(super) const TERMINAL_GONE: [SignalKind; 3] =
     [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
 
 /// Loads the configuration at `path` and serves until SIGTERM or SIGINT; if `end_with_stdin`, also
-/// until nobody holds the other end of the pipe that is standard input.
-pub(super) fn serve(path: Option<&Path>, env: Env<'_>, end_with_stdin: bool) -> Result<(), String> {
-    let loaded = Config::load(path, env).map_err(|error| error.to_string())?;
+/// until nobody holds the other end of the pipe that is standard input. Returns the exit code.
+///
+/// # Errors
+///
+/// One line that says what is wrong and what to do. If the log is JSON, it is a line of that
+/// instead, and the exit code says that it failed.
+pub(super) fn serve(path: Option<&Path>, env: Env<'_>, end_with_stdin: bool) -> Result<u8, String> {
+    let loaded = match Config::load(path, env) {
+        Ok(loaded) => loaded,
+        Err(refused) => {
+            let format = log_format(path, env);
+            let logging = (format == LogFormat::Json)
+                .then(|| telemetry::start(LogConfig { level: LogLevel::Error, format }));
+            return fail(refused.to_string(), logging);
+        }
+    };
+    let is_json = loaded.config.log.format == LogFormat::Json;
     let files = raise_file_limit();
     make_room_for_files(files); // Before there are threads.
     let logging = telemetry::start(loaded.config.log);
@@ -51,7 +66,30 @@ pub(super) fn serve(path: Option<&Path>, env: Env<'_>, end_with_stdin: bool) -> 
         app.run(end).await.map_err(|error| error.to_string())
     });
     runtime.shutdown_timeout(LEFTOVERS);
-    result
+    match result {
+        Ok(()) => Ok(0),
+        Err(message) => fail(message, is_json.then_some(logging)),
+    }
+}
+
+/// Says `message` in `logging` if that is given, and lets it be written.
+fn fail(message: String, logging: Option<Logging>) -> Result<u8, String> {
+    let Some(logging) = logging else {
+        return Err(message);
+    };
+    error!(why = message, "the worker cannot run");
+    drop(logging);
+    Ok(FAILED)
+}
+
+/// The format of the log that a configuration asks for, though the rest of it cannot be used.
+fn log_format(path: Option<&Path>, env: Env<'_>) -> LogFormat {
+    let report = examine(path, env);
+    let asked = report.settings.iter().find(|setting| setting.key.name == keys::LOG_FORMAT.name);
+    match asked {
+        Some(setting) if setting.shown == "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    }
 }
 
 /// Runs the demo until SIGTERM or SIGINT, or until its terminal is closed.

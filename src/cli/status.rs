@@ -8,10 +8,31 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{printable, roster, settings};
+use super::paint::{BAD, ODD, STRONG, paint};
+use super::{printable, roster, settings, waiting};
 use crate::client::address::{self, Address};
 use crate::config::Env;
 use crate::protocol::json::{self, Rest};
+
+/// What the number of nodes is called.
+const CLUSTER: &str = "cluster nodes";
+
+/// What it is while Redis is away.
+const AWAY: &str = "unknown, Redis is away";
+
+/// Counters that docs/operations.md has a line for, but those that grow with mobile networks.
+const ASK_FOR_ACTION: [&str; 10] = [
+    "publishes_busy",
+    "slow_closes",
+    "resync_closes",
+    "auth_failures",
+    "refused_full",
+    "forbidden",
+    "envelopes_dropped",
+    "envelopes_missed",
+    "registry_ask_timeouts",
+    "registry_dropped",
+];
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -56,9 +77,10 @@ struct Document<'a> {
 pub(super) fn status(args: StatusArgs, path: Option<&Path>, env: Env<'_>) -> Result<(), String> {
     let settings = settings::load(path, env)?;
     let worker = settings.worker(args.internal).map_err(|error| error.to_string())?;
-    let answer = super::block_on(async {
+    let ask = async {
         if args.cluster { worker.nodes().await } else { worker.status(args.topics).await }
-    })?;
+    };
+    let answer = super::block_on(waiting::shown(worker.address(), ask))?;
     let answer = answer.map_err(|error| error.to_string())?;
     let address = worker.address();
     let document = std::str::from_utf8(&answer).ok();
@@ -71,21 +93,21 @@ pub(super) fn status(args: StatusArgs, path: Option<&Path>, env: Env<'_>) -> Res
             "{address} answers, but not with a worker's status: say where the worker is with --internal http://host:port"
         ));
     };
-    super::print(if args.json { document } else { &summary }).map(drop)
+    match args.json {
+        true => super::print(document).map(drop),
+        false => super::print_painted(&summary).map(drop),
+    }
 }
 
 /// `document` for a person; `None` if it is no status document.
 fn summary(document: &str, address: &Address, topics: bool) -> Option<String> {
     let document: Document<'_> = serde_json::from_str(document).ok()?;
     let implementation = document.implementation.as_deref().unwrap_or("worker");
-    let mut text = format!(
-        "{} {} on {address}, up {}\n\n",
-        printable(implementation),
-        printable(&document.version),
-        printable(&document.uptime)
-    );
+    let program = format!("{} {}", printable(implementation), printable(&document.version));
+    let uptime = printable(&document.uptime);
+    let mut text = format!("{} on {address}, up {uptime}\n\n", paint(STRONG, &program));
     let cluster = match document.cluster_nodes {
-        _ if document.degraded => "unknown, Redis is away".to_owned(),
+        _ if document.degraded => AWAY.to_owned(),
         -1 => "single node".to_owned(),
         nodes => nodes.to_string(),
     };
@@ -96,7 +118,7 @@ fn summary(document: &str, address: &Address, topics: bool) -> Option<String> {
             ("topics with subscribers".to_owned(), document.active_topics.to_string()),
             ("users connected".to_owned(), document.connected_clients.to_string()),
             ("sockets connected".to_owned(), document.connected_sockets.to_string()),
-            ("cluster nodes".to_owned(), cluster),
+            (CLUSTER.to_owned(), cluster),
         ],
     );
     let counters = document.counters.map_or_else(Vec::new, |counters| moved(counters.get()));
@@ -130,8 +152,13 @@ fn append_table(text: &mut String, rows: &[(String, String)]) {
     };
     let (names, values) = (width(|row| &row.0), width(|row| &row.1));
     for (name, value) in rows {
-        // A String takes everything.
-        let _ = writeln!(text, "  {name:names$}  {value:>values$}");
+        let line = format!("  {name:names$}  {value:>values$}");
+        text.push_str(&match name.as_str() {
+            CLUSTER if value == AWAY => paint(BAD, &line),
+            name if ASK_FOR_ACTION.contains(&name) => paint(ODD, &line),
+            _ => line,
+        });
+        text.push('\n');
     }
 }
 
@@ -159,7 +186,8 @@ mod tests {
     const DOCUMENT: &str = r#"{"status":"ok","version":"0.4.0","uptime":"14m22s","uptime_seconds":862,"registered_topics":3,"active_topics":2,"connected_clients":5,"connected_sockets":12,"topic_list":["b","a\u001b[31m","worker.status"],"active_topic_list":["b","gone"],"cluster_nodes":-1,"implementation":"wavelog_worker (Rust)","counters":{"publishes":120,"flushes":0,"deliveries":4800}}"#;
 
     fn shown(document: &str, topics: bool) -> Option<String> {
-        summary(document, &address::internal("http://h:9001").unwrap(), topics)
+        let painted = summary(document, &address::internal("http://h:9001").unwrap(), topics)?;
+        Some(anstream::adapter::strip_str(&painted).to_string())
     }
 
     #[test]

@@ -199,8 +199,8 @@ fn judge_clock(step: Step, ahead_secs: i64, whose: &str) -> Finding {
     let way = if ahead_secs > 0 { "ahead of" } else { "behind" };
     let found = format!("{whose} is {by} s {way} this machine's");
     match by {
-        0..=NOTHING => Finding::ok(step, format!("{whose} and this machine's agree")),
-        ..=LITTLE => Finding::warning(step, found)
+        _ if by <= NOTHING => Finding::ok(step, format!("{whose} and this machine's agree")),
+        _ if by <= LITTLE => Finding::warning(step, found)
             .expected("the same time on both: tokens end by the worker's clock")
             .change("timedatectl set-ntp true, on both machines"),
         _ => Finding::failed(step, found)

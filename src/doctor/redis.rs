@@ -179,9 +179,8 @@ impl Visit<'_> {
                     &RedisError::Refused { code: "NOPERM".to_owned(), detail: why },
                 ),
                 false => {
-                    missing.other = Some(
-                        format!("what is published does not arrive {why}").trim_end().to_owned(),
-                    )
+                    let found = format!("what is published does not arrive {why}");
+                    missing.other = Some(found.trim_end().to_owned());
                 }
             }
         }

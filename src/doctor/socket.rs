@@ -79,10 +79,12 @@ impl Socket {
                         Some("error") => return Err(Refused::Token),
                         _ => {}
                     },
-                    other => match event(other) {
-                        end @ (Event::Closed(_) | Event::Ended) => return Err(Refused::Ended(end)),
-                        _ => {}
-                    },
+                    other => {
+                        let event = event(other);
+                        if matches!(event, Event::Closed(_) | Event::Ended) {
+                            return Err(Refused::Ended(event));
+                        }
+                    }
                 }
             }
         };

@@ -71,6 +71,11 @@ async fn short_and_long_lists_get_every_frame_in_order_and_others_nothing() {
         }
     }
     assert_eq!(hub.metrics.deliveries.get(), 500 * (1 + 64 + 700));
+    let bytes: usize = frames.iter().map(Bytes::len).sum();
+    assert_eq!(hub.metrics.delivered_bytes.get(), bytes as u64 * (1 + 64 + 700));
+    let rounds = hub.metrics.fanout.snapshot().count();
+    assert!((1_001..=1_500).contains(&rounds), "a long list takes several at once: {rounds}");
+    assert_eq!(hub.metrics.delivery_delay.snapshot().count(), rounds);
     assert_eq!(hub.active_topics(), 0, "a topic goes with its last subscriber");
 }
 

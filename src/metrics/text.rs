@@ -32,7 +32,7 @@ impl Format {
         for range in accept.flat_map(|value| value.split(|byte| *byte == b',')) {
             let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
             let media_type = parts.next().unwrap_or_default();
-            let refused = parts.any(|part| matches!(part, b"q=0" | b"q=0.0"));
+            let refused = parts.any(is_nothing);
             if media_type.eq_ignore_ascii_case(b"application/openmetrics-text") && !refused {
                 return Self::OpenMetrics;
             }
@@ -40,6 +40,12 @@ impl Format {
         }
         if plain { Self::Text } else { Self::OpenMetrics }
     }
+}
+
+/// Whether a parameter of a media type says that it is not taken: `q=0`, `q=0.000`.
+fn is_nothing(parameter: &[u8]) -> bool {
+    let quality = parameter.strip_prefix(b"q=").or(parameter.strip_prefix(b"Q="));
+    quality.is_some_and(|digits| digits.iter().all(|digit| matches!(digit, b'0' | b'.')))
 }
 
 /// Writes `families` as a whole page.
@@ -119,6 +125,8 @@ mod tests {
             &["text/plain", "Application/OpenMetrics-Text"],
             &["text/html,*/*;q=0.8"],
             &["text/plain;q=0"],
+            &["text/plain; Q=0.000, */*"],
+            &[""],
         ] {
             assert_eq!(accepted(accept), Format::OpenMetrics, "{accept:?}");
         }

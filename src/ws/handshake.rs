@@ -625,6 +625,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_login_that_the_end_of_the_node_cuts_short_is_counted_as_that() {
+        let context = context_alone();
+        context.broker.register("a", TopicMeta { require_token: false });
+        let (mut handshake, browser) = asking(upgrade("a")).await;
+        handshake.answer(OPEN, &context);
+
+        assert!(handshake.has_to_log_in());
+        assert!(matches!(handshake.go_away(&context), Next::WaitForEnd));
+
+        assert_eq!(context.metrics.logins.all().iter().map(|(_, count)| count).sum::<u64>(), 1);
+        assert_eq!(context.metrics.logins.going_away.get(), 1);
+        assert_eq!(context.metrics.handshakes.upgraded.get(), 1);
+        drop(browser);
+    }
+
+    #[tokio::test]
     async fn a_handshake_that_has_waited_too_long_is_told_so() {
         let context = context_alone();
         let (mut handshake, browser) = asking(upgrade("a")).await;

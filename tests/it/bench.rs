@@ -45,7 +45,7 @@ impl Outcome {
     fn refusal(&self) -> &str {
         assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{}", self.stderr);
         assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
-        self.stderr.trim_end()
+        self.stderr.trim_end().strip_prefix("error: ").unwrap()
     }
 }
 
@@ -319,7 +319,7 @@ fn a_signal_ends_its_servers_and_shows_what_was_measured_before() {
         let mut stdout = String::new();
         bench.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
         assert!(stdout.contains("\nidle: 20 sockets") && !stdout.contains("fanout"), "{stdout}");
-        assert_eq!(bench.line(), "interrupted: this is what was measured before\n");
+        assert_eq!(bench.line(), "error: interrupted: this is what was measured before\n");
     }
 }
 

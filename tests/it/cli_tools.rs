@@ -479,7 +479,10 @@ fn an_unknown_topic_is_hinted_to_register() {
     site.run(&["publish", "a", "1", "--register"]).good();
     site.run(&["publish", "a", "1"]).good();
 
-    assert_eq!(line, "topic \"a\" is not registered: add --register, or let PHP register it\n");
+    assert_eq!(
+        line,
+        "error: topic \"a\" is not registered: add --register, or let PHP register it\n"
+    );
 }
 
 #[test]
@@ -600,7 +603,7 @@ fn the_secret_is_not_to_be_seen_from_outside() {
     }
     for command in ["serve", "demo", "init", "check"] {
         let help = site.run(&[command, "--help"]).good();
-        assert!(help.contains(&format!("Example:\n  wavelog_worker {command}")), "{help}");
+        assert!(help.contains(&format!("Examples:\n  wavelog_worker {command}")), "{help}");
     }
 }
 

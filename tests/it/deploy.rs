@@ -271,7 +271,7 @@ fn a_node_that_is_gone_costs_a_browser_half_a_second_at_most() {
 fn the_image_is_built_with_the_toolchain_and_from_the_files_that_the_project_names() {
     let manifest = fs::read_to_string(shipped("../Cargo.toml")).unwrap();
     let dockerfile = fs::read_to_string(shipped("Dockerfile")).unwrap();
-    let ignored = fs::read_to_string(shipped("Dockerfile.dockerignore")).unwrap();
+    let ignored = fs::read_to_string(shipped("../.dockerignore")).unwrap();
 
     let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap();
     let image = format!("rust:{}-", version.trim_matches('"'));

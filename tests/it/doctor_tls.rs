@@ -125,6 +125,32 @@ fn the_shipped_configurations_have_no_fault_but_the_certificate_of_the_test() {
 }
 
 #[test]
+fn the_shipped_file_for_apache_has_no_fault() {
+    let (patient, authority) = (Patient::new(), Authority::new());
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/apache.conf");
+    let text = std::fs::read_to_string(shipped).unwrap();
+    let inside = text.split("<VirtualHost *:443>").nth(1).unwrap();
+    let inside = inside.split("</VirtualHost>").next().unwrap();
+    for part in ["/etc/apache2/site.pem", "127.0.0.1:9000", "log.example.org"] {
+        assert!(inside.contains(part), "{part}");
+    }
+    let inside = inside
+        .replace("/etc/apache2/site.pem", "@DIR@/site.pem")
+        .replace("127.0.0.1:9000", "@WS@")
+        .replace("log.example.org", "localhost");
+    let certificate = authority.certificate("localhost", LONG_AGO, &in_days(90));
+    let proxy = Front::Apache.start_with(&patient.worker, &inside, &[("site.pem", certificate)]);
+
+    let url = format!("https://localhost:{}", proxy.address.port());
+    let diagnosis = doctor(&patient, &authority, &url);
+
+    diagnosis.assert_well();
+    for step in ["tls", "upgrade", "script", "push", "exposure"] {
+        assert_eq!((step, diagnosis.state(step)), (step, "ok"));
+    }
+}
+
+#[test]
 fn tools_reach_a_worker_through_tls_and_refuse_a_bad_certificate() {
     let (patient, authority, stranger) = (Patient::new(), Authority::new(), Authority::new());
     let proxy = behind(&patient, authority.certificate("localhost", LONG_AGO, &in_days(90)));

@@ -16,6 +16,7 @@ mod auth;
 mod bench;
 mod busy;
 mod cli;
+mod cli_looks;
 mod cli_tools;
 mod client_address;
 mod client_build;

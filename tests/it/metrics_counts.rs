@@ -234,10 +234,12 @@ fn fanout_counts_the_writing_and_delay_the_waiting_too() {
     worker.publish("a", "1");
     sockets.iter_mut().for_each(|socket| assert_eq!(socket.next_push(), "1"));
     let short = worker.metrics();
-    // The second waits for the round of the first.
+    // The second waits for the round of the first, which is under way.
     worker.publish("long", "1");
+    assert_eq!(long[0].next_push(), "1");
     worker.publish("long", "2");
-    for socket in &mut long {
+    assert_eq!(long[0].next_push(), "2");
+    for socket in &mut long[1..] {
         assert_eq!([socket.next_push(), socket.next_push()], ["1", "2"]);
     }
     drop(strace);
@@ -253,7 +255,7 @@ fn fanout_counts_the_writing_and_delay_the_waiting_too() {
     let (fanout, delay) =
         (sum(&after, name) - sum(&short, name), sum(&after, delay) - sum(&short, delay));
     assert!(fanout >= 2.8, "140 sends of 20 ms: {fanout}");
-    assert!(delay - fanout >= 1.0, "the second waited for the first: {delay}, {fanout}");
+    assert!(delay - fanout >= 0.5, "the second waited for the first: {delay}, {fanout}");
 }
 
 #[test]
@@ -430,7 +432,9 @@ fn the_process_is_described_as_the_system_sees_it() {
     let sockets: Vec<Socket> = (0..50).map(|user| worker.subscribe_as(user, "a")).collect();
 
     let page = worker.metrics();
-    assert_eq!(page.get("process_open_fds") - before.get("process_open_fds"), 50.0);
+    // Connections that are just ending may be among both.
+    let more = page.get("process_open_fds") - before.get("process_open_fds");
+    assert!((more - 50.0).abs() <= 3.0, "{more}");
     let resident = worker.memory("VmRSS") as f64;
     let ratio = page.get("process_resident_memory_bytes") / resident;
     assert!((0.8..1.25).contains(&ratio), "{ratio}");

@@ -64,6 +64,25 @@ fn named_variables(text: &str) -> BTreeSet<String> {
     words.filter(|word| word.starts_with("WORKER_")).map(str::to_owned).collect()
 }
 
+/// The files that the program includes, from the root of the repository.
+fn included() -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files("src", ".rs") {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap().to_owned();
+        for start in ["include_str!(\"", "include_bytes!(\""] {
+            for part in code.split(start).skip(1) {
+                let relative = part.split('"').next().unwrap();
+                let path = file.parent().unwrap().join(relative).canonicalize().unwrap();
+                let root = root().canonicalize().unwrap();
+                found.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(found.contains(&"config.sample.yaml".to_owned()), "{found:?}");
+    found
+}
+
 #[test]
 fn every_variable_that_is_set_anywhere_is_one_that_the_worker_knows() {
     let known = variables();
@@ -125,7 +144,7 @@ fn the_checks_of_image_and_compose_files_are_commands_that_the_worker_has() {
 
 #[test]
 fn the_build_of_the_image_has_everything_that_it_names() {
-    let ignored = text("deploy/Dockerfile.dockerignore");
+    let ignored = text(".dockerignore");
     let taken: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     let has = |path: &str| {
         taken.iter().any(|taken| path == *taken || path.starts_with(&format!("{taken}/")))
@@ -137,10 +156,12 @@ fn the_build_of_the_image_has_everything_that_it_names() {
         let line = line.strip_prefix("path = ").or_else(|| line.strip_prefix("build = "))?;
         Some(line.trim_matches('"'))
     });
-    let scripts = ["scripts/cross", "scripts/make-static", "scripts/image-root"];
+    let named: Vec<String> = named.map(str::to_owned).collect();
+    let others = ["Cargo.lock", "scripts/cross", "scripts/make-static", "scripts/image-root"];
+    let others = others.map(str::to_owned);
 
-    for path in named.chain(scripts).chain(["Cargo.lock", "config.sample.yaml"]) {
-        assert!(has(path), "{path} is not in deploy/Dockerfile.dockerignore");
+    for path in named.into_iter().chain(others).chain(included()) {
+        assert!(has(&path), "{path} is not in .dockerignore");
     }
     for path in taken {
         assert!(root().join(path).exists(), "{path}");

@@ -121,8 +121,16 @@ fn alerts() -> Vec<(String, String)> {
 
 #[test]
 fn both_forms_are_read_without_a_complaint() {
-    let busy = Busy::start();
+    let mut busy = Busy::start();
 
+    check_both_forms(&busy);
+    // Now some numbers are not known.
+    busy.redis.kill();
+    busy.nodes[0].wait_until_alone();
+    check_both_forms(&busy);
+}
+
+fn check_both_forms(busy: &Busy) {
     check(Command::new("promtool").args(["check", "metrics"]), &busy.page("text/plain"));
     // Strict about names, types, units, and the end.
     let parse = "import sys; from prometheus_client.openmetrics.parser import \

@@ -37,8 +37,8 @@ const LONGEST_SECS: f64 = 3_600.0;
 pub(super) struct BenchArgs {
     #[command(subcommand)]
     command: Option<BenchCommand>,
-    /// What to measure; without, each once. `all` measures them with several sizes, too.
-    #[arg(value_name = "SCENARIO", value_parser = scenarios())]
+    /// Any of idle, fanout, burst, topics, publish, churn, slow, neighbours; or all.
+    #[arg(value_name = "SCENARIO", value_parser = scenarios(), hide_possible_values = true)]
     scenarios: Vec<String>,
     /// Small sizes: a look in 15 seconds.
     #[arg(long)]
@@ -58,13 +58,13 @@ pub(super) struct BenchArgs {
     /// Write a page with charts.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
-    /// Fail if the memory of the server grows by more than this in a round, in MiB.
-    #[arg(long, value_name = "MIB", value_parser = above_zero, hide_short_help = true)]
+    /// Fail if the server's memory grows by more MiB than this in a round.
+    #[arg(long, value_name = "MIB", value_parser = above_zero)]
     max_growth: Option<f64>,
     #[command(flatten)]
-    running: RunningArgs,
-    #[command(flatten)]
     own: OwnArgs,
+    #[command(flatten)]
+    running: RunningArgs,
     #[command(flatten)]
     sizes: SizeArgs,
 }
@@ -88,13 +88,12 @@ enum BenchCommand {
 
 /// How a worker of our own is started.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "A worker of its own")]
 struct OwnArgs {
-    /// Runtime threads of a worker of its own; without, one for each core.
-    #[arg(long, value_name = "N", conflicts_with = "ws", value_parser = number(1, 512), hide_short_help = true)]
+    /// Runtime threads of a worker of its own; else one for each core.
+    #[arg(long, value_name = "N", conflicts_with = "ws", value_parser = number(1, 512))]
     threads: Option<u64>,
-    /// Cores for the server, such as 0 or 0-1,3.
-    #[arg(long, value_name = "LIST", conflicts_with = "ws", value_parser = cores, hide_short_help = true)]
+    /// Cores for a worker of its own, such as 0 or 0-1,3.
+    #[arg(long, value_name = "LIST", conflicts_with = "ws", value_parser = cores)]
     cores: Option<Cores>,
 }
 
@@ -103,31 +102,31 @@ struct OwnArgs {
 #[command(next_help_heading = "Sizes, where a scenario has them")]
 struct SizeArgs {
     /// Sockets in all.
-    #[arg(long, value_name = "N", value_parser = number(1, 1_000_000), hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = number(1, 1_000_000))]
     sockets: Option<u64>,
     /// Topics to publish to.
-    #[arg(long, value_name = "N", value_parser = number(1, Load::MOST_TOPICS as u64), hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = number(1, Load::MOST_TOPICS as u64))]
     topics: Option<u64>,
     /// Bytes of a payload.
-    #[arg(long, value_name = "BYTES", value_parser = number(Load::LEAST_PAYLOAD_BYTES as u64, Load::MOST_PAYLOAD_BYTES as u64), hide_short_help = true)]
+    #[arg(long, value_name = "BYTES", value_parser = number(Load::LEAST_PAYLOAD_BYTES as u64, Load::MOST_PAYLOAD_BYTES as u64))]
     payload: Option<u64>,
     /// Connections that publish at the same time.
-    #[arg(long, value_name = "N", value_parser = number(1, Load::MOST_CONNECTIONS as u64), hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = number(1, Load::MOST_CONNECTIONS as u64))]
     connections: Option<u64>,
     /// Publishes in all, however long they take.
-    #[arg(long, value_name = "N", value_parser = number(1, 1_000_000_000), hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = number(1, 1_000_000_000))]
     publishes: Option<u64>,
-    /// Publishes in a second, at planned moments; without, as fast as they are answered.
-    #[arg(long, value_name = "N", value_parser = above_zero, hide_short_help = true)]
+    /// Publishes in a second, at planned moments; else as fast as can be.
+    #[arg(long, value_name = "N", value_parser = above_zero)]
     rate: Option<f64>,
     /// How long to publish, in seconds.
-    #[arg(long, value_name = "S", value_parser = seconds, conflicts_with = "publishes", hide_short_help = true)]
+    #[arg(long, value_name = "S", value_parser = seconds, conflicts_with = "publishes")]
     seconds: Option<f64>,
     /// Handshakes at the same time.
-    #[arg(long, value_name = "N", value_parser = number(1, 100_000), hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = number(1, 100_000))]
     at_once: Option<u64>,
     /// Sockets that come and go in `churn`.
-    #[arg(long, value_name = "N", value_parser = number(1, 1_000_000_000), hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = number(1, 1_000_000_000))]
     cycles: Option<u64>,
 }
 

@@ -27,14 +27,14 @@ pub(super) struct RunningArgs {
     /// Where PHP posts.
     #[arg(long, value_name = "http://HOST:PORT", value_parser = internal, requires = "ws")]
     internal: Option<Address>,
-    /// File with its secret; without, it is the one in WORKER_SECRET or in the configuration.
-    #[arg(long, value_name = "FILE", requires = "ws", hide_short_help = true)]
+    /// File with its secret, instead of the configured one.
+    #[arg(long, value_name = "FILE", requires = "ws")]
     secret_file: Option<PathBuf>,
-    /// Its process; without, it is the one that listens on its port.
-    #[arg(long, value_name = "PID", requires = "ws", hide_short_help = true)]
+    /// Its process; else the one that listens on its port.
+    #[arg(long, value_name = "PID", requires = "ws")]
     pid: Option<u32>,
     /// Load a worker on another machine, too.
-    #[arg(long, requires = "ws", hide_short_help = true)]
+    #[arg(long, requires = "ws")]
     yes_remote: bool,
 }
 

@@ -103,6 +103,8 @@ impl Front {
                     "proxy",
                     "proxy_http",
                     "proxy_wstunnel",
+                    "socache_shmcb",
+                    "ssl",
                 ];
                 let load = modules.map(|name| {
                     format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")
