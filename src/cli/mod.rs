@@ -46,8 +46,7 @@ const FAILED: u8 = 1;
     about = "Pushes events from a PHP application to browsers over WebSocket."
 )]
 struct Arguments {
-    /// Configuration file; without it, config.yaml in the working directory, and for all but serve
-    /// then /etc/wavelog_worker/config.yaml.
+    /// Configuration file; else config.yaml here (tools: or in /etc/wavelog_worker).
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
