@@ -46,7 +46,7 @@ const FAILED: u8 = 1;
     about = "Pushes events from a PHP application to browsers over WebSocket."
 )]
 struct Arguments {
-    /// Configuration file; else config.yaml here, or for tools the installed one.
+    /// Configuration file; else config.yaml here, or the installed one.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
