@@ -20,8 +20,8 @@ use crate::status::VERSION;
 const TOPICS: u64 = 100;
 const MOST_TOPICS: u64 = 500;
 
-/// Bytes of a search.
-const SEARCH_BYTES: usize = 200;
+/// Bytes of a search. A name that is longer is found by its beginning alone.
+const SEARCH_BYTES: usize = 1024;
 
 /// How long the event loop may be at work between two waits. It is the bound of a bucket.
 const LATE_US: u64 = 250_000;
