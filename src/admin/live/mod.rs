@@ -77,7 +77,7 @@ pub struct Live {
     /// Where long lists of topics are made.
     runtime: Handle,
     /// One list of topics is made at a time.
-    listing: Semaphore,
+    listing: Arc<Semaphore>,
 }
 
 /// What is asked for.
@@ -131,7 +131,7 @@ impl Live {
             attempts: Mutex::default(),
             watched: Mutex::default(),
             runtime: Handle::current(),
-            listing: Semaphore::new(1),
+            listing: Arc::new(Semaphore::new(1)),
             context,
         }
     }

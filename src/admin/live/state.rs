@@ -2,6 +2,8 @@
 //!
 //! Start reading at [`Live::tick`] and [`Live::state`].
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::super::Answer;
@@ -187,9 +189,13 @@ impl Live {
 
     /// Lists topics, off the threads that serve PHP.
     async fn topics(&self, asked: TopicsAsked) -> Result<TopicsSeen, Refusal> {
-        let _turn = self.listing.acquire().await.map_err(|_| Refusal::Ending)?;
-        let broker = std::sync::Arc::clone(&self.context.broker);
-        let listed = self.runtime.spawn_blocking(move || broker.topics(&asked));
+        let turn = Arc::clone(&self.listing).acquire_owned().await.map_err(|_| Refusal::Ending)?;
+        let broker = Arc::clone(&self.context.broker);
+        let listed = self.runtime.spawn_blocking(move || {
+            // Here, because the list goes on when whoever asked for it has gone.
+            let _turn = turn;
+            broker.topics(&asked)
+        });
         listed.await.map_err(|_| Refusal::Ending)
     }
 }
