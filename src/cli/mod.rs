@@ -46,7 +46,7 @@ const FAILED: u8 = 1;
     about = "Pushes events from a PHP application to browsers over WebSocket."
 )]
 struct Arguments {
-    /// Configuration file; else config.yaml here, or the installed one.
+    /// Configuration file, if it is not in its usual place.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -61,7 +61,7 @@ enum Command {
         #[arg(long, hide = true)]
         end_with_stdin: bool,
     },
-    /// Show it working: a worker in memory, on this machine only, with a page to open.
+    /// Show it working: a worker in memory, with a page to open.
     Demo {
         /// Port of the page and its WebSocket.
         #[arg(long, value_name = "PORT")]
@@ -70,7 +70,7 @@ enum Command {
         #[arg(long, value_name = "PORT")]
         internal_port: Option<u16>,
     },
-    /// Write a commented config.yaml with a fresh secret; never overwrites one.
+    /// Write a commented config.yaml with a fresh secret.
     Init,
     /// Check configuration and environment and report every problem.
     Check,
@@ -78,15 +78,15 @@ enum Command {
     Token(token::TokenArgs),
     /// Publish one event as PHP does.
     Publish(publish::PublishArgs),
-    /// Print what is pushed to a topic, a line each; comes back after every end.
+    /// Print what is pushed to a topic, a line each.
     Listen(listen::ListenArgs),
     /// Say how a running worker is.
     Status(status::StatusArgs),
-    /// Test the whole path, from PHP to the browser, and say what to change.
+    /// Test the whole path, from PHP to the browser; say what to change.
     Doctor(Box<doctor::DoctorArgs>),
-    /// Ask whether the worker is well, for health checks of containers; needs no secret.
+    /// Ask whether the worker is well, for health checks of containers.
     Health(health::HealthArgs),
-    /// Measure what this machine carries: how many browsers, how fast, at what cost.
+    /// Measure how many browsers this machine carries, and how fast.
     Bench(Box<bench::BenchArgs>),
     /// Print what makes a shell complete commands and options.
     Completions {

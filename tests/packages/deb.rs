@@ -66,6 +66,9 @@ fn it_brings_manual_pages_completions_and_files_to_copy() {
         "/usr/share/fish/vendor_completions.d/wavelog_worker.fish",
         "/usr/share/doc/wavelog-worker/docs/install.md",
         "/usr/share/doc/wavelog-worker/examples/nginx.conf",
+        "/usr/share/doc/wavelog-worker/examples/apache.conf",
+        "/usr/share/doc/wavelog-worker/examples/haproxy.cfg",
+        "/usr/share/doc/wavelog-worker/examples/Caddyfile",
         "/usr/share/doc/wavelog-worker/examples/config.sample.yaml",
     ] {
         assert!(files.lines().any(|line| line == path), "{path}");
