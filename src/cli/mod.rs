@@ -25,7 +25,7 @@ mod waiting;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -105,12 +105,9 @@ enum Command {
 /// Runs the program with `arguments`, the first of which is its name.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments = read(arguments.map(with_two_dashes).collect());
+    let path = arguments.config.as_deref();
     let env: Env<'_> = &|name| std::env::var_os(name);
-    let command = arguments.command.unwrap_or(Command::Serve { end_with_stdin: false });
-    let is_tool = !matches!(command, Command::Serve { .. } | Command::Init);
-    let installed = is_tool.then(|| settings::installed(env, Path::exists)).flatten();
-    let path = arguments.config.as_deref().or(installed);
-    let outcome = match command {
+    let outcome = match arguments.command.unwrap_or(Command::Serve { end_with_stdin: false }) {
         Command::Serve { end_with_stdin } => serve::serve(path, env, end_with_stdin),
         Command::Demo { ws_port, internal_port } => {
             serve::demo(DemoPorts { ws: ws_port, internal: internal_port }).map(done)
