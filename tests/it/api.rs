@@ -48,8 +48,15 @@ fn unregistering_an_unknown_topic_is_200() {
 fn an_unknown_path_is_404_whatever_the_method_and_the_secret() {
     let worker = Worker::start();
     let mut connection = worker.internal();
-    let paths =
-        ["/index.html", "/internal", "/internal/", "/internal/register/", "/internal/Register", "/ws", "/x"];
+    let paths = [
+        "/index.html",
+        "/internal",
+        "/internal/",
+        "/internal/register/",
+        "/internal/Register",
+        "/ws",
+        "/x",
+    ];
 
     for path in paths {
         for method in ["GET", "POST", "DELETE"] {
