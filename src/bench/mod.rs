@@ -1,7 +1,7 @@
 //! `bench`: measures what a machine can carry, and how near to the kernel's own cost a worker is.
 //!
 //! [`rounds`] runs the steps of a [`plan`]: each with a fresh server ([`target`]), which a
-//! [`scenario`] loads with sockets and publishes and measures from outside ([`process`]), and with
+//! [`scenario`] loads with sockets and publishes and measures from outside ([`crate::process`]), and with
 //! the [`floor`] beside it as the yardstick. What is found ([`results`]) is shown by [`table`] and
 //! by [`report`]. Start reading at [`run`]; [`results`] says what is measured.
 

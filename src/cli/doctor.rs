@@ -1,7 +1,7 @@
 //! `doctor`: tests the whole path from PHP to the browser, and prints what to change.
 //!
 //! Here are its arguments and how it looks; what is tested is in `doctor`. Start reading at
-//! [`doctor`].
+//! [`doctor()`].
 
 use std::fs;
 use std::io::{self, IsTerminal, Read};
@@ -48,7 +48,7 @@ pub(super) struct DoctorArgs {
     /// Print one JSON document instead.
     #[arg(long)]
     json: bool,
-    /// The site whose pages connect, if it is not the host of --url: https://www.example.org.
+    /// The site whose pages connect, if it is not the host of --url, such as `https://www.example.org`.
     #[arg(long, value_name = "ORIGIN", value_parser = origin)]
     origin: Option<String>,
     /// Show the token in this file instead of one made with the secret; WORKER_TOKEN does the same.

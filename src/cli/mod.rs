@@ -223,7 +223,7 @@ fn print(text: &str) -> Result<bool, String> {
     print_to(&mut io::stdout().lock(), text)
 }
 
-/// As [`print`], for text with colours, which only a terminal gets.
+/// As [`print()`], for text with colours, which only a terminal gets.
 fn print_painted(text: &str) -> Result<bool, String> {
     print_to(&mut anstream::stdout().lock(), text)
 }

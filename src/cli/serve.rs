@@ -77,7 +77,7 @@ fn fail(message: String, logging: Option<Logging>) -> Result<u8, String> {
     let Some(logging) = logging else {
         return Err(message);
     };
-    error!("{message}");
+    error!(why = message, "the worker cannot run");
     drop(logging);
     Ok(FAILED)
 }

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ::redis::{Pipeline, Value};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::memory::Recall;
 use super::shared::Shared;
@@ -22,6 +23,9 @@ pub(super) const QUESTIONS: usize = 4096;
 
 /// Times that a question is put at most, when the topic is changed while it is under way.
 const TIMES: usize = 3;
+
+/// What moments are told in.
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// The questions under way, by topic.
 #[derive(Debug, Default)]
@@ -143,6 +147,8 @@ impl Shared {
             if !is_spoilt.load(Ordering::Acquire) {
                 return answer;
             }
+            // Of two answers to questions of one millisecond the first counts, and it is the old one.
+            sleep(MILLISECOND).await;
         }
         Answer::Nothing
     }

@@ -191,7 +191,8 @@ fn an_error_at_the_start_is_a_line_of_the_log_if_that_is_json() {
         (port_taken, "address already in use"),
     ] {
         assert_eq!(line["level"], "ERROR");
-        assert!(line["message"].as_str().unwrap().contains(words), "{line}");
+        assert_eq!(line["message"], "the worker cannot run");
+        assert!(line["why"].as_str().unwrap().contains(words), "{line}");
         assert!(line["timestamp"].is_string());
     }
 }

@@ -178,11 +178,13 @@ fn a_clock_that_is_wrong_is_the_fault_behind_a_token_that_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("worker.yaml");
     fs::write(&path, format!("ws_bind: 127.0.0.1\nws_port: 0\ninternal_port: 0\nworker_secret: \"{SECRET}\"\nlog_format: json\n")).unwrap();
-    let mut ahead = program("faketime");
-    ahead
-        .env("DONT_FAKE_MONOTONIC", "1")
-        .args(["-f", "+1h", env!("CARGO_BIN_EXE_wavelog_worker"), "--config"])
-        .arg(path);
+    // The wrapper would stay between us and the worker, and leave it behind; what it preloads does
+    // it all.
+    let preloaded = program("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
+    let library = String::from_utf8(preloaded.unwrap().stdout).unwrap();
+    let mut ahead = Command::new(env!("CARGO_BIN_EXE_wavelog_worker"));
+    ahead.env("LD_PRELOAD", library.trim()).env("FAKETIME", "+1h");
+    ahead.env("DONT_FAKE_MONOTONIC", "1").arg("--config").arg(path);
     let worker = Worker::from_command(ahead, directory, SECRET);
     let own = TempDir::new().unwrap();
     let config = format!(

@@ -1,9 +1,11 @@
 //! The doctor in front of real proxies, each in a right configuration and in wrong ones: it names
 //! the fault, and the line to change in that very proxy.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use crate::support::{FRONTS, Front, Patient, free_port};
+use crate::support::{FRONTS, Front, Link, Patient, Proxy, free_port};
 
 /// How each proxy passes `/ws` and `/client.js` on as it should.
 fn right(front: Front) -> &'static str {
@@ -343,4 +345,28 @@ fn what_stands_beside_the_socket_under_a_path_of_its_own_is_looked_for_there() {
 
     diagnosis.assert_well();
     assert_eq!(diagnosis.found("script"), "/worker/client.js is there");
+}
+
+/// No proxy that we have keeps a WebSocket's bytes back, so this one is the test's own.
+#[test]
+fn pushes_that_are_kept_back_and_come_in_bunches_are_a_fault() {
+    let patient = Patient::new();
+    let proxy = Proxy::to(patient.worker.ws);
+    let ended = AtomicBool::new(false);
+
+    let diagnosis = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                for (down_stuck, ms) in [(true, 400), (false, 30)] {
+                    proxy.set(Link { down_stuck, ..Link::default() });
+                    thread::sleep(Duration::from_millis(ms));
+                }
+            }
+        });
+        let diagnosis = patient.quick(&format!("http://{}", proxy.address));
+        ended.store(true, Ordering::Relaxed);
+        diagnosis
+    });
+
+    diagnosis.assert_fault("buffering", "pushes came at once", "buffering and compression off");
 }

@@ -18,6 +18,10 @@ mkdir dev/pts dev/shm dev/mqueue dev/hugepages
 mount -t devpts devpts dev/pts -o newinstance,ptmxmode=0666
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
+# What a machine has for terminals and logins; nobody sits before this one.
+for unit in getty.target systemd-logind.service systemd-update-utmp.service; do
+    ln -s /dev/null "etc/systemd/system/$unit"
+done
 mkdir run/old
 pivot_root . run/old
 umount -l /run/old

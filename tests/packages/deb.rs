@@ -54,6 +54,32 @@ fn the_service_runs_at_once_as_a_user_of_its_own_with_a_fresh_secret() {
 }
 
 #[test]
+fn it_brings_manual_pages_completions_and_files_to_copy() {
+    let (machine, _) = installed();
+
+    let files = machine.run("dpkg --listfiles wavelog-worker");
+    for path in [
+        "/usr/share/man/man1/wavelog_worker.1.gz",
+        "/usr/share/man/man1/wavelog_worker-doctor.1.gz",
+        "/usr/share/bash-completion/completions/wavelog_worker",
+        "/usr/share/zsh/vendor-completions/_wavelog_worker",
+        "/usr/share/fish/vendor_completions.d/wavelog_worker.fish",
+        "/usr/share/doc/wavelog-worker/docs/install.md",
+        "/usr/share/doc/wavelog-worker/examples/nginx.conf",
+        "/usr/share/doc/wavelog-worker/examples/config.sample.yaml",
+    ] {
+        assert!(files.lines().any(|line| line == path), "{path}");
+        assert!(fs::metadata(machine.path(path)).unwrap().len() > 100, "{path}");
+    }
+    let completed = machine.run(
+        "bash -c '. /usr/share/bash-completion/completions/wavelog_worker; COMP_CWORD=1; \
+         COMP_WORDS=(wavelog_worker doc); _wavelog_worker wavelog_worker doc wavelog_worker; \
+         echo ${COMPREPLY[@]}'",
+    );
+    assert_eq!(completed, "doctor\n");
+}
+
+#[test]
 fn the_service_is_fenced_in_and_may_open_many_files() {
     let (machine, _) = installed();
     let process = property(&machine, "MainPID");

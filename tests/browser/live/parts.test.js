@@ -146,6 +146,13 @@ describe("the verdict", () => {
     assert.equal(says({ problems: [mistyped] }), "good: All is well");
   });
 
+  test("forgets what was over 15 minutes ago", () => {
+    const old = { ...problem("redis_away"), last_at: now - 16 * 60_000 };
+    assert.equal(says({ problems: [old] }), "good: All is well");
+    assert.equal(verdict({ ...well, problems: [old] }).more, "");
+    assert.equal(says({ problems: [old, problem("gap")] }), "warn: In the last 15 minutes: title of gap");
+  });
+
   test("names the worst", () => {
     assert.equal(says({ problems: [problem("token_signature")] }), "warn: In the last 15 minutes: title of token_signature");
     assert.equal(says({ problems: [problem("slow_close", 7), problem("wrong_secret")] }), "warn: 2 problems in the last 15 minutes");

@@ -133,6 +133,15 @@ describe("the live view's views", { concurrency: 2 }, () => {
     await subscribe(stage, worker, topic, mintToken(topic, { ttlSecs: -60 }));
     await reads(page, "#problems-list > li:first-child", /expired/); // The newest first.
     assert.equal(await page.locator("#views img").count(), 0);
+    await page.route(/live\/state/, async (route) => { // A quarter of an hour later, by the worker's clock.
+      const response = await route.fetch();
+      const state = await response.json();
+      await route.fulfill({ response, json: { ...state, now: state.now + 16 * 60_000 } });
+    });
+    await reads(page, "#problems-none:not([hidden])", /^None in the last 15 minutes\.$/);
+    await reads(page, "#problems-earlier", /expired.*another secret/);
+    await reads(page, "#verdict-words", /^All is well$/);
+    await page.unrouteAll({ behavior: "ignoreErrors" });
     isCalm(page);
   });
 

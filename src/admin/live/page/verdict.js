@@ -9,7 +9,7 @@ const HARMLESS = new Set(["dead_peer", "http_timeout"]);
 const USUAL = new Set(["slow_close", "token_expired", "auth_timeout", "topic_gone", "browser_unregistered", "publish_unregistered"]);
 /** So many of them lately are too many. */
 const TOO_MANY = 5;
-/** As long as the worker tells of a problem. */
+/** What is longer ago says nothing of now. */
 const LATELY_MS = 15 * 60_000;
 
 /** A node's share of open files at which browsers are soon turned away. */
@@ -18,6 +18,9 @@ const FILES_SHORT = 0.9;
 /**
  * @typedef {{ level: "good"|"warn"|"bad", words: string, more: string, href?: string }} Verdict
  */
+
+/** Those problems that were there lately. @param {any[]} problems @param {number} now Unix ms */
+export const lately = (problems, now) => problems.filter(({ last_at: last }) => last > now - LATELY_MS);
 
 /**
  * What is wrong, the worst first; `words` is the worst of it.
@@ -38,17 +41,18 @@ export function verdict({ now, node, nodes, redis, totals, problems }) {
     note("bad", `${count(totals.open_files)} of ${count(totals.max_files)} files are open; new browsers are soon turned away`);
   }
   for (const other of nodes) if (!other.alive) note("warn", `Node ${other.name} is silent`);
-  const grave = problems.filter(({ kind, recent }) => {
-    const lately = recent.filter(({ at }) => at > now - LATELY_MS);
+  const late = lately(problems, now);
+  const grave = late.filter(({ kind, recent }) => {
+    const times = recent.filter((/** @type {any} */ one) => one.at > now - LATELY_MS);
     // Whoever signs in to this page may mistype; PHP does not.
-    const usual = USUAL.has(kind) || (kind === "wrong_secret" && lately.every(({ detail }) => detail.endsWith(", live view")));
-    return !HARMLESS.has(kind) && !(usual && lately.length < TOO_MANY);
+    const usual = USUAL.has(kind) || (kind === "wrong_secret" && times.every((/** @type {any} */ one) => one.detail.endsWith(", live view")));
+    return !HARMLESS.has(kind) && !(usual && times.length < TOO_MANY);
   });
   if (grave.length) {
     note("warn", grave.length === 1 ? `In the last 15 minutes: ${grave[0].title}` : `${plural(grave.length, "problem")} in the last 15 minutes`);
   }
   if (wrong.length === 0) {
-    const usual = problems.length ? "What happened under Problems is usual" : "";
+    const usual = late.length ? "What happened under Problems is usual" : "";
     return { level: "good", words: "All is well", more: [nodes.length > 1 ? `${nodes.length} nodes` : "", usual].filter(Boolean).join(" · ") };
   }
   wrong.sort((one, other) => Number(other.level === "bad") - Number(one.level === "bad"));
