@@ -50,7 +50,7 @@ const SERVICE_FILE: &str = "/etc/wavelog_worker/config.yaml";
     about = "Pushes events from a PHP application to browsers over WebSocket."
 )]
 struct Arguments {
-    /// Configuration file; else config.yaml here, or for tools /etc/wavelog_worker/config.yaml.
+    /// Configuration; else ./config.yaml, for tools in /etc/wavelog_worker.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
