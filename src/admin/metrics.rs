@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, VARY};
-use hyper::header::{HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 use ipnet::IpNet;
 use tokio::task::spawn_blocking;
@@ -23,8 +23,8 @@ use crate::problems::Kind;
 const FORBIDDEN: &str = "forbidden: send the secret as X-Worker-Secret or as a bearer token, \
     or add your address to metrics_allow\n";
 
-/// By these a proxy says for whom it asks.
-const FORWARDED: [&str; 3] = ["x-forwarded-for", "x-real-ip", "forwarded"];
+/// By these, and by all that begin with `x-forwarded-`, a proxy says that it is one.
+const FORWARDED: [&str; 3] = ["x-real-ip", "forwarded", "via"];
 
 /// Whether a request may see the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,10 @@ fn access(
     if let Some(secret) = own.or(bearer) {
         return if is_secret(secret) { Access::Open } else { Access::WrongSecret };
     }
-    let through_a_proxy = FORWARDED.iter().any(|name| headers.contains_key(*name));
+    let through_a_proxy = headers
+        .keys()
+        .map(HeaderName::as_str)
+        .any(|name| name.starts_with("x-forwarded-") || FORWARDED.contains(&name));
     let ip = peer.ip().to_canonical();
     if !through_a_proxy && allowed.iter().any(|net| net.contains(&ip)) {
         Access::Open
@@ -152,6 +155,8 @@ mod tests {
             ("x-forwarded-for", ""),
             ("x-real-ip", "127.0.0.1"),
             ("forwarded", "for=127.0.0.1"),
+            ("x-forwarded-proto", "https"),
+            ("via", "1.1 site.example"),
         ] {
             assert_eq!(of("127.0.0.1:1", &[(name, value)]), Access::Stranger, "{name}");
             let with_secret = [(name, value), ("x-worker-secret", "right")];

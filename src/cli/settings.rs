@@ -1,8 +1,6 @@
 //! What the tools need of the configuration: where the worker is, and the secret if there is one.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use crate::client::address::Address;
@@ -31,17 +29,6 @@ impl Settings {
     }
 }
 
-/// Where a package puts the worker's configuration.
-const INSTALLED_FILE: &str = "/etc/wavelog_worker/config.yaml";
-
-/// The configuration of the worker that is installed, where neither the working directory nor the
-/// environment has one: whoever asks a worker how it is, mostly means that one.
-pub(super) fn installed(env: Env<'_>, is_there: impl Fn(&Path) -> bool) -> Option<&'static Path> {
-    let has_secret = env(keys::WORKER_SECRET.env).is_some_and(|secret| !secret.is_empty());
-    let installed = Path::new(INSTALLED_FILE);
-    (!has_secret && !is_there(Path::new(DEFAULT_FILE)) && is_there(installed)).then_some(installed)
-}
-
 /// Loads them as the worker loads its configuration; only the secret may be missing.
 ///
 /// # Errors
@@ -65,17 +52,8 @@ pub(super) fn load(path: Option<&Path>, env: Env<'_>) -> Result<Settings, String
     };
     match Config::load(path, &with_secret) {
         Ok(loaded) => Ok(Settings { listen: loaded.config.listen, secret: Err(refused) }),
-        Err(rest) if is_closed(path) => Err(format!("{rest}; or ask as root, with sudo")),
         Err(rest) => Err(rest.to_string()),
     }
-}
-
-/// Whether `path` is there, and not for us: the installed file is the worker's and root's.
-fn is_closed(path: Option<&Path>) -> bool {
-    path.is_some_and(|path| {
-        let opened = File::open(path);
-        opened.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
-    })
 }
 
 #[cfg(test)]
@@ -110,16 +88,5 @@ mod tests {
     fn anything_else_that_is_wrong_is_an_error() {
         assert!(loaded("ws_port: x\n").unwrap_err().contains("ws_port"));
         assert!(loaded("ws_port: [1\n").unwrap_err().contains("not valid YAML"));
-    }
-
-    #[test]
-    fn the_installed_file_counts_where_nothing_else_is_at_hand() {
-        let only_installed = |path: &Path| path == Path::new(INSTALLED_FILE);
-
-        assert_eq!(installed(&|_| None, only_installed), Some(Path::new(INSTALLED_FILE)));
-        assert_eq!(installed(&|_| None, |_| true), None, "there is one in the working directory");
-        assert_eq!(installed(&|_| None, |_| false), None);
-        let secret = |name: &str| (name == "WORKER_SECRET").then(|| "x".into());
-        assert_eq!(installed(&secret, only_installed), None, "the environment says which");
     }
 }

@@ -77,7 +77,8 @@ impl Rates {
 
     /// Counts a publish that was given to so many subscribers.
     pub(super) fn count(&mut self, topic: &str, subscribers: usize, now_ms: u64) {
-        let slot = now_ms / SLOT_MS;
+        // Who read the clock first may come here second.
+        let slot = now_ms.max(self.began_ms) / SLOT_MS;
         if let Some(counts) = self.topics.get_mut(topic) {
             return counts.count(slot, subscribers);
         }
@@ -95,6 +96,7 @@ impl Rates {
 
     /// What was counted over the last minute, or since the beginning.
     pub(super) fn seen(&self, now_ms: u64) -> RatesSeen {
+        let now_ms = now_ms.max(self.began_ms);
         let slot = now_ms / SLOT_MS;
         let window_begins = slot.saturating_sub(SLOTS - 1) * SLOT_MS;
         let counted_ms = now_ms - self.began_ms.max(window_begins);
@@ -110,6 +112,7 @@ impl Rates {
 
 impl Counts {
     fn count(&mut self, slot: u64, subscribers: usize) {
+        let slot = slot.max(self.last);
         if self.last != slot {
             let passed = slot.saturating_sub(self.last).min(SLOTS);
             for gone in 0..passed {
@@ -181,6 +184,17 @@ mod tests {
 
         assert!(!rates.seen(27_999).is_warm);
         assert_eq!(rate_of(&rates, "a", 31_000).unwrap().publishes, 60.0);
+    }
+
+    #[test]
+    fn who_read_the_clock_a_moment_before_another_takes_nothing_away() {
+        let mut rates = Rates::begin(20_000);
+        for now_ms in [19_999, 30_000, 29_999, 30_000] {
+            rates.count("a", 1, now_ms);
+        }
+
+        assert!(!rates.seen(19_999).is_warm);
+        assert_eq!(rate_of(&rates, "a", 40_000).unwrap().publishes, 12.0);
     }
 
     #[test]

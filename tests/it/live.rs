@@ -125,6 +125,7 @@ fn topics_are_searched_sorted_and_bounded_in_number() {
     assert_eq!(names(&asked("search=%3Cb%3E")), ["other <b>\u{202e}"]);
     let none = asked("search=nowhere");
     assert_eq!((&none["topics"]["total"], &none["topics"]["shown"]), (&json!(0), &json!([])));
+    assert_eq!(names(&asked("search=other+%3Cb%3E%E2%80%AE&limit=1")), ["other <b>\u{202e}"]);
     assert_eq!(names(&asked("limit=100000")).len(), 22);
     assert_eq!(names(&asked("limit=x&sort=x&order=x")).len(), 22);
 }

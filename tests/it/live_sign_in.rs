@@ -22,6 +22,7 @@ fn assert_guarded(answer: &Answer) {
     assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
     assert_eq!(answer.header("Referrer-Policy"), Some("no-referrer"));
     assert_eq!(answer.header("Cross-Origin-Opener-Policy"), Some("same-origin"));
+    assert_eq!(answer.header("Cross-Origin-Resource-Policy"), Some("same-origin"));
 }
 
 #[test]
@@ -168,6 +169,37 @@ fn wrong_secrets_from_everywhere_are_limited_together() {
     let refused = tried.filter(|status| *status == 429).count();
 
     assert!(refused >= 100, "{refused} of 200 were told to wait");
+}
+
+#[test]
+fn strangers_who_try_secrets_do_not_keep_the_operator_out() {
+    let worker = Worker::start();
+    let operator = [("X-Forwarded-For", "203.0.113.9")];
+    assert_eq!(sign_in(&worker, SECRET, &operator).status, 204);
+    let stranger = |n: usize| {
+        let from = format!("198.51.100.{n}");
+        sign_in(&worker, "wrong", &[("X-Forwarded-For", &from)]).status
+    };
+    assert!((0..200).any(|n| stranger(n) == 429), "all of them together have to wait");
+
+    assert_eq!(sign_in(&worker, SECRET, &operator).status, 204);
+}
+
+#[test]
+fn a_cookie_that_another_port_of_the_host_has_set_hides_no_session() {
+    let worker = Worker::start();
+    let viewer = Viewer::sign_in(&worker);
+    let name = viewer.cookie().split('=').next().unwrap();
+    let both = format!("{name}=of-another-program; {}", viewer.cookie());
+    let state = |cookies: &str| {
+        worker.internal().ask(&request("GET", "/live/state", &[("Cookie", cookies)], b"")).status
+    };
+    assert_eq!(state(&both), 200);
+
+    let out = worker.internal().ask(&json_post("/live/sign-out", &[("Cookie", &both)], ""));
+
+    assert_eq!(out.status, 204);
+    assert_eq!(state(viewer.cookie()), 401);
 }
 
 #[test]

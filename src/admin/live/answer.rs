@@ -129,6 +129,7 @@ fn with_headers(mut answer: Answer) -> Answer {
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (CACHE_CONTROL, "no-store"),
     ] {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));

@@ -1,11 +1,13 @@
 //! How many wrong secrets may be tried: few from one address, more from all together.
 //!
 //! Each wrong one takes from an allowance that comes back with time. Whoever has used his up is not
-//! even compared, so that waiting is all that is left to a guesser. What counts is an IPv4 address,
-//! or the first 64 bits of an IPv6 one, which are one site's. Time is an argument, in milliseconds
-//! of the node's clock. Start reading at [`Attempts::try_secret`].
+//! even compared, so that waiting is all that is left to a guesser. Where somebody had the right
+//! one before, only the address's own allowance counts: strangers who use up that of all do not
+//! keep the operator out. What counts is an IPv4 address, or the first 64 bits of an IPv6 one,
+//! which are one site's. Time is an argument, in milliseconds of the node's clock. Start reading at
+//! [`Attempts::try_secret`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Wrong secrets that one address may send in a row.
@@ -23,12 +25,17 @@ const ALL_PAUSE_MS: u64 = 1000;
 /// Addresses that are remembered; beyond, whoever may soonest try again is forgotten.
 const REMEMBERED: usize = 1024;
 
+/// Addresses that had the right secret, of which so many are remembered.
+const KNOWN: usize = 64;
+
 /// What was tried so far.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     /// `None` is whoever could not be told apart.
     of_one: HashMap<Option<IpAddr>, Used>,
     of_all: Used,
+    /// Who had the right secret, the latest last.
+    known: VecDeque<Option<IpAddr>>,
 }
 
 /// How much of an allowance is used: all is back at this moment.
@@ -58,22 +65,33 @@ impl Attempts {
     ) -> Tried {
         let who = address.map(site);
         let of_one = self.of_one.get(&who).copied().unwrap_or_default();
-        let wait_ms = of_one.wait_ms(OF_ONE, ONE_PAUSE_MS, now_ms).max(self.of_all.wait_ms(
-            OF_ALL,
-            ALL_PAUSE_MS,
-            now_ms,
-        ));
+        let mut wait_ms = of_one.wait_ms(OF_ONE, ONE_PAUSE_MS, now_ms);
+        if !self.known.contains(&who) {
+            wait_ms = wait_ms.max(self.of_all.wait_ms(OF_ALL, ALL_PAUSE_MS, now_ms));
+        }
         if wait_ms > 0 {
             return Tried::TooMany(wait_ms.div_ceil(1000));
         }
         if is_right() {
             self.of_one.remove(&who);
+            self.remember(who);
             return Tried::Right;
         }
         self.of_all.use_one(ALL_PAUSE_MS, now_ms);
         self.make_room(now_ms);
         self.of_one.entry(who).or_default().use_one(ONE_PAUSE_MS, now_ms);
         Tried::Wrong
+    }
+
+    fn remember(&mut self, who: Option<IpAddr>) {
+        if self.known.back() == Some(&who) {
+            return; // A shell that looks every second.
+        }
+        self.known.retain(|known| *known != who);
+        if self.known.len() == KNOWN {
+            self.known.pop_front();
+        }
+        self.known.push_back(who);
     }
 
     fn make_room(&mut self, now_ms: u64) {
@@ -176,6 +194,36 @@ mod tests {
 
         assert_eq!(wrong(&mut attempts, "198.51.100.1", 0), Tried::TooMany(1));
         assert_eq!(wrong(&mut attempts, "198.51.100.1", 1000), Tried::Wrong);
+    }
+
+    #[test]
+    fn strangers_do_not_keep_out_who_had_the_right_one_before() {
+        let mut attempts = Attempts::default();
+        assert_eq!(attempts.try_secret(address("192.0.2.200"), 0, || true), Tried::Right);
+        for n in 0..60 {
+            wrong(&mut attempts, &format!("192.0.2.{n}"), 0);
+        }
+
+        assert_eq!(wrong(&mut attempts, "192.0.2.201", 0), Tried::TooMany(1));
+        assert_eq!(attempts.try_secret(address("192.0.2.200"), 0, || true), Tried::Right);
+        for _ in 0..5 {
+            assert_eq!(wrong(&mut attempts, "192.0.2.200", 0), Tried::Wrong);
+        }
+        assert_eq!(wrong(&mut attempts, "192.0.2.200", 0), Tried::TooMany(12));
+    }
+
+    #[test]
+    fn of_those_who_had_the_right_one_the_latest_are_remembered() {
+        let mut attempts = Attempts::default();
+        for n in 0..200 {
+            let from = address(&format!("192.0.2.{n}"));
+            assert_eq!(attempts.try_secret(from, 0, || true), Tried::Right);
+            assert_eq!(attempts.try_secret(address("192.0.2.0"), 0, || true), Tried::Right);
+        }
+
+        assert_eq!(attempts.known.len(), KNOWN);
+        assert!(attempts.known.contains(&address("192.0.2.0")));
+        assert!(!attempts.known.contains(&address("192.0.2.1")));
     }
 
     #[test]

@@ -79,13 +79,14 @@ impl<'a> Guard<'a> {
         hosts.into_iter().flatten().any(|host| host.eq_ignore_ascii_case(site))
     }
 
-    /// The value of the cookie `name`.
-    pub(super) fn cookie(&self, name: &str) -> Option<&'a str> {
+    /// The values of the cookies `name`. Another port of the same host can set one as well, and a
+    /// browser may send it before ours.
+    pub(super) fn cookies(&self, name: &str) -> impl Iterator<Item = &'a str> {
         let headers = self.headers.get_all(COOKIE).into_iter();
         let cookies = headers.filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(';'));
         cookies
             .filter_map(|cookie| cookie.trim().split_once('='))
-            .find_map(|(key, value)| (key == name).then_some(value))
+            .filter_map(move |(key, value)| (key == name).then_some(value))
     }
 
     /// The worker's secret, if the request claims to have it.
@@ -184,12 +185,13 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_among_others() {
-        let all = [("cookie", "a=1; live=abc ;live_2=x"), ("cookie", "b=2")];
+        let all = [("cookie", "a=1; live=abc ;live_2=x"), ("cookie", "b=2; live=def")];
 
         guarded("192.0.2.7", &all, |guard| {
-            assert_eq!(guard.cookie("live"), Some("abc"));
-            assert_eq!(guard.cookie("b"), Some("2"));
-            assert_eq!(guard.cookie("liv"), None);
+            let values = |name| guard.cookies(name).collect::<Vec<_>>();
+            assert_eq!(values("live"), ["abc", "def"]);
+            assert_eq!(values("b"), ["2"]);
+            assert_eq!(values("liv"), [""; 0]);
         });
     }
 }

@@ -77,7 +77,7 @@ pub struct Live {
     /// Where long lists of topics are made.
     runtime: Handle,
     /// One list of topics is made at a time.
-    listing: Semaphore,
+    listing: Arc<Semaphore>,
 }
 
 /// What is asked for.
@@ -131,7 +131,7 @@ impl Live {
             attempts: Mutex::default(),
             watched: Mutex::default(),
             runtime: Handle::current(),
-            listing: Semaphore::new(1),
+            listing: Arc::new(Semaphore::new(1)),
             context,
         }
     }
@@ -198,9 +198,8 @@ impl Live {
     ) -> Result<(), Refusal> {
         let guard = self.guard(request, peer);
         let now_ms = self.context.clock.now_ms();
-        if let Some(token) = guard.cookie(&self.cookie)
-            && self.sessions.lock().is_good(token, now_ms)
-        {
+        let mut tokens = guard.cookies(&self.cookie);
+        if tokens.any(|token| self.sessions.lock().is_good(token, now_ms)) {
             return Ok(());
         }
         match guard.secret() {
@@ -224,9 +223,7 @@ impl Live {
         self.try_secret(secret.trim().as_bytes(), &guard)?;
         info!(client = %guard.client, "signed in to the live view");
         let mut sessions = self.sessions.lock();
-        if let Some(before) = guard.cookie(&self.cookie) {
-            sessions.end(before);
-        }
+        guard.cookies(&self.cookie).for_each(|before| sessions.end(before));
         let began = sessions.begin(self.context.clock.now_ms());
         drop(sessions);
         let token = began.map_err(|_| Refusal::NoRandom)?;
@@ -235,9 +232,7 @@ impl Live {
 
     fn sign_out(&self, request: &Request<Incoming>, peer: SocketAddr) -> Answer {
         let guard = self.guard(request, peer);
-        if let Some(token) = guard.cookie(&self.cookie) {
-            self.sessions.lock().end(token);
-        }
+        guard.cookies(&self.cookie).for_each(|token| self.sessions.lock().end(token));
         self.with_cookie(answer::done(), "", "; Max-Age=0", &guard)
     }
 

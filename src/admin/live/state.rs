@@ -2,6 +2,8 @@
 //!
 //! Start reading at [`Live::tick`] and [`Live::state`].
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::super::Answer;
@@ -20,8 +22,8 @@ use crate::status::VERSION;
 const TOPICS: u64 = 100;
 const MOST_TOPICS: u64 = 500;
 
-/// Bytes of a search.
-const SEARCH_BYTES: usize = 200;
+/// Bytes of a search. A name that is longer is found by its beginning alone.
+const SEARCH_BYTES: usize = 1024;
 
 /// How long the event loop may be at work between two waits. It is the bound of a bucket.
 const LATE_US: u64 = 250_000;
@@ -187,9 +189,13 @@ impl Live {
 
     /// Lists topics, off the threads that serve PHP.
     async fn topics(&self, asked: TopicsAsked) -> Result<TopicsSeen, Refusal> {
-        let _turn = self.listing.acquire().await.map_err(|_| Refusal::Ending)?;
-        let broker = std::sync::Arc::clone(&self.context.broker);
-        let listed = self.runtime.spawn_blocking(move || broker.topics(&asked));
+        let turn = Arc::clone(&self.listing).acquire_owned().await.map_err(|_| Refusal::Ending)?;
+        let broker = Arc::clone(&self.context.broker);
+        let listed = self.runtime.spawn_blocking(move || {
+            // Here, because the list goes on when whoever asked for it has gone.
+            let _turn = turn;
+            broker.topics(&asked)
+        });
         listed.await.map_err(|_| Refusal::Ending)
     }
 }

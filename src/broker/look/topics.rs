@@ -28,7 +28,8 @@ pub enum Sort {
 /// Which topics are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct TopicsAsked {
-    /// A part of the name, in any case; empty for all.
+    /// A part of the name, in any case; empty for all. The topic of exactly this name comes first,
+    /// however they are sorted, so that it is shown however many others there are.
     pub search: String,
     /// By what they are sorted.
     pub sort: Sort,
@@ -204,13 +205,14 @@ fn is_found(name: &str, search: &str) -> bool {
 impl TopicsAsked {
     /// Which of two comes first.
     fn order(&self, a: (f64, &str), b: (f64, &str)) -> Ordering {
+        let exactly = (b.1 == self.search).cmp(&(a.1 == self.search));
         let by_name = a.1.cmp(b.1);
-        match (self.sort, self.descending) {
+        exactly.then_with(|| match (self.sort, self.descending) {
             (Sort::Topic, true) => by_name.reverse(),
             (Sort::Topic, false) => by_name,
             (_, true) => b.0.total_cmp(&a.0).then(by_name),
             (_, false) => a.0.total_cmp(&b.0).then(by_name),
-        }
+        })
     }
 }
 
@@ -262,6 +264,22 @@ mod tests {
             assert!(is_found(name, &search.to_lowercase()), "{search} in {name}");
         }
         assert!(!is_found("a", "ab") && !is_found("", "a") && is_found("", ""));
+    }
+
+    #[test]
+    fn the_topic_that_is_searched_by_its_whole_name_comes_first() {
+        for (sort, descending) in
+            [(Sort::Topic, false), (Sort::Subscribers, true), (Sort::Subscribers, false)]
+        {
+            let asked = asked("log", sort, descending, 2);
+            let mut top = Top::new(&asked, true);
+            for (n, name) in ["a log", "blog", "catalog", "log", "log 2", "Log"].iter().enumerate()
+            {
+                let traffic = Traffic { subscribers: n % 3, ..Traffic::default() };
+                top.offer(name, traffic, None, None);
+            }
+            assert_eq!(top.finish()[0].topic, "log", "{sort:?} {descending}");
+        }
     }
 
     #[test]

@@ -82,6 +82,7 @@ describe("the live view's views", { concurrency: 2 }, () => {
     const all = Array.from({ length: 1200 }, (_, n) => `session.${n}`);
     for (let n = 0; n < all.length; n += 40) await Promise.all(all.slice(n, n + 40).map((topic) => worker.register(topic, false)));
     await worker.register("club.DL0ABC");
+    await worker.register("sion"); // A part of more names than are shown.
     for (const topic of ["session.7", "session.7", "club.DL0ABC"]) await subscribe(stage, worker, topic);
     const page = await openLive(stage, worker, { hash: "#topics" });
 
@@ -111,6 +112,8 @@ describe("the live view's views", { concurrency: 2 }, () => {
     await page.getByRole("link", { name: "Look at the topic" }).click();
     await reads(page, "#topic-title", /^nobody\/has this$/);
     await reads(page, "#topic-facts", /^Not registered on this node, and nobody is here\.$/);
+    await page.evaluate(() => location.hash = "#topic/sion");
+    await reads(page, "#topic-facts", /^0 subscribers/);
     isCalm(page);
   });
 

@@ -123,7 +123,7 @@ const note = (words) => make("li.note", words);
 function eventItem({ at, payload, bytes: size, cut }) {
   const time = make("time", clock(at, 3));
   time.dateTime = new Date(at).toISOString();
-  const head = make("p", time, make("span.hush", cut ? `${bytes(size)}, the first ${bytes(payload.length)} shown` : bytes(size)));
+  const head = make("p", time, make("span.hush", cut ? `${bytes(size)}, the first ${bytes(new Blob([payload]).size)} shown` : bytes(size)));
   const pieces = setOut(payload);
   const text = make("pre");
   text.dir = "ltr";

@@ -7,8 +7,8 @@ import { Away, ask, SignedOut } from "./server.js";
 import { Tail } from "./tail.js";
 import { tokenWords } from "./topics.js";
 
-/** Letters of a name by which the worker finds it. */
-const SEARCHED = 50;
+/** Letters of a name by which the worker finds it; the topic of exactly that name comes first. */
+const SEARCHED = 250;
 
 export class TopicView {
   /** @param {() => void} signedOut hears that there is no session any more */
@@ -29,7 +29,9 @@ export class TopicView {
 
   /** What to ask the worker for while this is shown. */
   get query() {
-    return { topics: 1, search: [...this.topic].slice(0, SEARCHED).join(""), sort: "topic", order: "asc", limit: 500 };
+    const letters = [...this.topic];
+    const search = letters.slice(0, SEARCHED).join("");
+    return { topics: 1, search, sort: "topic", order: "asc", limit: letters.length > SEARCHED ? 500 : 1 };
   }
 
   /** Begins to show `topic`; goes on if it was shown before. @param {string} topic */
