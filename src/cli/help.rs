@@ -30,11 +30,11 @@ pub(super) const PAGES: &[Page] = &[
             "Without a command it runs the worker, as serve does, until SIGTERM or SIGINT. The option of the Go worker that it replaces, -config FILE with one dash, is understood as well. Secrets and tokens are never arguments, where other users of the machine could read them.",
         ],
         examples: &[
-            ("wavelog_worker demo", "see it work, without any configuration"),
-            ("wavelog_worker init", "write a config.yaml with a fresh secret"),
+            ("wavelog_worker demo", "see it work"),
+            ("wavelog_worker init", "write config.yaml"),
             ("wavelog_worker -config /etc/wavelog_worker/config.yaml", "run it"),
         ],
-        notes: "Exit codes: 0 done, 1 failed (one line says why), 2 wrong arguments.",
+        notes: "Usual places of the configuration: config.yaml in the working directory; for all\nbut serve and init also /etc/wavelog_worker/config.yaml, where packages put it.\n\nExit codes: 0 done, 1 failed (one line says why), 2 wrong arguments.",
         exit_1: "",
     },
     Page {

@@ -159,7 +159,10 @@ fn files(text: &mut Roff) {
             "config.yaml",
             "The configuration, in the working directory, unless --config names another file. Nobody but the worker's user should be able to read it: it holds the secret.",
         ),
-        ("/etc/wavelog_worker/config.yaml", "The configuration of the Debian package's service."),
+        (
+            "/etc/wavelog_worker/config.yaml",
+            "The configuration of the service. Tools such as status and doctor read it where neither config.yaml nor WORKER_SECRET is there.",
+        ),
     ] {
         tagged(text, name, meaning);
     }

@@ -24,8 +24,9 @@ mod token;
 mod waiting;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -33,11 +34,14 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use self::paint::{BAD, paint};
-use crate::config::Env;
+use crate::config::{DEFAULT_FILE, Env, keys};
 use crate::demo::DemoPorts;
 
 /// It failed.
 const FAILED: u8 = 1;
+
+/// The configuration of the Debian package's service.
+const SERVICE_FILE: &str = "/etc/wavelog_worker/config.yaml";
 
 #[derive(Debug, Parser)]
 #[command(
@@ -46,7 +50,7 @@ const FAILED: u8 = 1;
     about = "Pushes events from a PHP application to browsers over WebSocket."
 )]
 struct Arguments {
-    /// Configuration file; without it, config.yaml in the working directory.
+    /// Configuration; else ./config.yaml, for tools in /etc/wavelog_worker.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -61,7 +65,7 @@ enum Command {
         #[arg(long, hide = true)]
         end_with_stdin: bool,
     },
-    /// Show it working: a worker in memory, on this machine only, with a page to open.
+    /// Show it working: a worker in memory, with a page to open.
     Demo {
         /// Port of the page and its WebSocket.
         #[arg(long, value_name = "PORT")]
@@ -70,7 +74,7 @@ enum Command {
         #[arg(long, value_name = "PORT")]
         internal_port: Option<u16>,
     },
-    /// Write a commented config.yaml with a fresh secret; never overwrites one.
+    /// Write a commented config.yaml with a fresh secret.
     Init,
     /// Check configuration and environment and report every problem.
     Check,
@@ -78,15 +82,15 @@ enum Command {
     Token(token::TokenArgs),
     /// Publish one event as PHP does.
     Publish(publish::PublishArgs),
-    /// Print what is pushed to a topic, a line each; comes back after every end.
+    /// Print what is pushed to a topic, a line each.
     Listen(listen::ListenArgs),
     /// Say how a running worker is.
     Status(status::StatusArgs),
-    /// Test the whole path, from PHP to the browser, and say what to change.
+    /// Test the whole path, from PHP to the browser; say what to change.
     Doctor(Box<doctor::DoctorArgs>),
-    /// Ask whether the worker is well, for health checks of containers; needs no secret.
+    /// Ask whether the worker is well, for health checks of containers.
     Health(health::HealthArgs),
-    /// Measure what this machine carries: how many browsers, how fast, at what cost.
+    /// Measure how many browsers this machine carries, and how fast.
     Bench(Box<bench::BenchArgs>),
     /// Print what makes a shell complete commands and options.
     Completions {
@@ -107,6 +111,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments = read(arguments.map(with_two_dashes).collect());
     let path = arguments.config.as_deref();
     let env: Env<'_> = &|name| std::env::var_os(name);
+    let of_tool = tools_file(path, env, Path::new(DEFAULT_FILE), Path::new(SERVICE_FILE));
     let outcome = match arguments.command.unwrap_or(Command::Serve { end_with_stdin: false }) {
         Command::Serve { end_with_stdin } => serve::serve(path, env, end_with_stdin),
         Command::Demo { ws_port, internal_port } => {
@@ -116,14 +121,21 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             printed(|out| init::init(path, out).map(done).map_err(|error| error.to_string()))
         }
         Command::Check => {
-            printed(|out| check::check(path, env, out).map_err(|error| error.to_string()))
+            printed(|out| check::check(of_tool, env, out).map_err(|error| error.to_string()))
         }
-        Command::Token(args) => token::token(args, path, env),
-        Command::Publish(args) => publish::publish(args, path, env).map(done),
-        Command::Listen(args) => listen::listen(args, path, env).map(done),
-        Command::Status(args) => status::status(args, path, env).map(done),
-        Command::Doctor(args) => doctor::doctor(*args, path, env),
-        Command::Health(args) => health::health(args, path, env).map(done),
+        Command::Token(args) => token::token(args, of_tool, env),
+        Command::Publish(args) => publish::publish(args, of_tool, env).map(done),
+        Command::Listen(args) => listen::listen(args, of_tool, env).map(done),
+        Command::Status(args) => status::status(args, of_tool, env).map(done),
+        Command::Doctor(args) => doctor::doctor(*args, of_tool, env),
+        // It needs the ports alone, which are nearly always the usual ones; so it is no matter to it
+        // who may read the file.
+        Command::Health(args) => health::health(
+            args,
+            of_tool.filter(|file| path.is_some() || File::open(file).is_ok()),
+            env,
+        )
+        .map(done),
         Command::Bench(args) => bench::bench(*args, path, env),
         Command::Completions { shell } => {
             printed(|out| write_all(out, &man::completions(Arguments::command(), shell)))
@@ -138,6 +150,22 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// The file that a tool reads: the one that was `named`, else `here`, else the one of the `service`
+/// on this machine. Not the last where the environment has the secret: then that is the
+/// configuration. A service's file that this user may not see counts as there, so that he is told.
+fn tools_file<'a>(
+    named: Option<&'a Path>,
+    env: Env<'_>,
+    here: &Path,
+    service: &'a Path,
+) -> Option<&'a Path> {
+    let has_secret = env(keys::WORKER_SECRET.env).is_some_and(|secret| !secret.is_empty());
+    named.or_else(|| {
+        let is_wanted = !has_secret && !here.exists();
+        (is_wanted && service.try_exists().unwrap_or(true)).then_some(service)
+    })
 }
 
 /// Reads the arguments, or ends the program as they ask for (help) or deserve (2).
@@ -247,5 +275,30 @@ fn with_two_dashes(argument: OsString) -> OsString {
             format!("-{text}").into()
         }
         _ => argument,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn tools_read_the_services_file_where_nothing_else_is_at_hand() {
+        let directory = TempDir::new().unwrap();
+        let [here, service] = ["here", "service"].map(|name| directory.path().join(name));
+        let nothing: Env<'_> = &|_| None;
+        let secret: Env<'_> = &|_| Some("-".repeat(32).into());
+        let read = |named, env| tools_file(named, env, &here, &service);
+        assert_eq!(read(None, nothing), None, "there is none");
+
+        std::fs::write(&service, "").unwrap();
+        assert_eq!(read(None, nothing), Some(service.as_path()));
+        assert_eq!(read(Some(Path::new("named")), nothing), Some(Path::new("named")));
+        assert_eq!(read(None, secret), None);
+
+        std::fs::write(&here, "").unwrap();
+        assert_eq!(read(None, nothing), None);
     }
 }

@@ -31,7 +31,8 @@ pub fn read(path: &Path) -> Result<(String, u32), FileError> {
         ErrorKind::PermissionDenied => FileError {
             missing: false,
             what: "cannot be read: permission denied".to_owned(),
-            fix: "let the user of the worker read it, with `chown` or a group and `chmod 640`"
+            fix: "run this with sudo; or if it is the worker that cannot, let its user read the \
+                  file, with `chown` or a group and `chmod 640`"
                 .to_owned(),
         },
         _ => FileError {

@@ -60,7 +60,7 @@ pub async fn run(
     let site = Arc::new(site);
     let feed = tokio::spawn(feed::play(worker(app.internal_addr(), &secret)?, end.clone()));
     // Who runs the demo without a terminal still has the demo.
-    let _ = introduce(out, app.ws_addr(), &site);
+    let _ = introduce(out, app.ws_addr(), internal, &site);
     let app = app.with_pages(site::pages(site));
     let ran = app.run(end.clone()).await;
     end.cancel(); // Also if the worker ended by itself.
@@ -69,7 +69,12 @@ pub async fn run(
     ran.map_err(|error| error.to_string())
 }
 
-fn introduce(out: &mut dyn Write, ws_addr: SocketAddr, site: &Site) -> io::Result<()> {
+fn introduce(
+    out: &mut dyn Write,
+    ws_addr: SocketAddr,
+    internal: SocketAddr,
+    site: &Site,
+) -> io::Result<()> {
     let curl = site.curl_lines();
     writeln!(out, "wavelog_worker {VERSION} demo: a worker in memory, on this machine only\n")?;
     writeln!(out, "  open http://{ws_addr}/\n")?;
@@ -77,6 +82,11 @@ fn introduce(out: &mut dyn Write, ws_addr: SocketAddr, site: &Site) -> io::Resul
     for line in [&curl.register, &curl.publish, &curl.status] {
         writeln!(out, "  {line}")?;
     }
+    writeln!(
+        out,
+        "\nWhat an operator sees, the live view, with the secret that the second line prints:\n"
+    )?;
+    writeln!(out, "  open http://{internal}/\n  {}", curl.secret)?;
     writeln!(out, "\nCtrl-C ends it; nothing stays behind.")?;
     out.flush()
 }

@@ -65,6 +65,8 @@ pub(super) struct CurlLines {
     pub(super) register: String,
     pub(super) publish: String,
     pub(super) status: String,
+    /// Prints the secret itself, for the live view.
+    pub(super) secret: String,
 }
 
 /// What the page asks for before it connects.
@@ -238,6 +240,10 @@ impl CurlLines {
                 r#"{base} http://{internal}/internal/publish -d '{{{topic},"payload":{{"kind":"visitor","call":"DL1ABC","text":"hello from the shell"}}}}'"#
             ),
             status: format!("{base} 'http://{internal}/internal/status?topics=1'"),
+            secret: format!(
+                "cut -d ' ' -f 2 {}",
+                shell_word(&secret_file.path().to_string_lossy())
+            ),
         }
     }
 }

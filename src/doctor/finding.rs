@@ -36,6 +36,8 @@ pub enum Step {
     Ready,
     /// This machine's clock and the worker's.
     Clock,
+    /// Whom the worker refused lately.
+    Refused,
     /// Whether Redis answers and is one that can be used.
     Redis,
     /// What the worker may do there.
@@ -93,6 +95,7 @@ impl Step {
             Self::Internal => "PHP's call",
             Self::Ready => "ready",
             Self::Clock => "clock",
+            Self::Refused => "refused lately",
             Self::Redis => "Redis",
             Self::RedisRights => "Redis rights",
             Self::RedisMemory => "Redis memory",

@@ -20,7 +20,7 @@ use crate::client::tls::Stream;
 use crate::secret::Secret;
 
 /// Bytes that are kept of a body.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// A connection that has become a WebSocket's.
 pub type Raw = TokioIo<Upgraded>;

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::finding::{Finding, Step};
+use super::lately;
 use super::node::{self, Called, Node, shown};
 use super::push::{self, Delivery};
 use super::route::{NoSocket, Route};
@@ -131,7 +132,7 @@ impl Local<'_> {
 
     /// Asks the worker as PHP does.
     async fn call(&self, facts: &mut Facts, findings: &mut Findings<'_>) {
-        let steps = [Step::Internal, Step::Ready, Step::Clock];
+        let steps = [Step::Internal, Step::Ready, Step::Clock, Step::Refused];
         let of_config = self.usable().map(|config| {
             let ListenConfig { internal_bind, internal_port, .. } = config.listen;
             Address::of_listener(internal_bind, internal_port)
@@ -160,6 +161,10 @@ impl Local<'_> {
             return;
         }
         self.ready(&node, facts, findings).await;
+        findings.begin(Step::Refused);
+        for finding in lately::look(&node).await {
+            findings.take(finding);
+        }
         facts.node = Some(node);
     }
 

@@ -11,6 +11,7 @@ mod certificate;
 pub mod finding;
 mod http;
 pub mod idle;
+mod lately;
 pub mod local;
 mod neighbours;
 pub mod node;

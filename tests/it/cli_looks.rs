@@ -76,6 +76,13 @@ fn the_help_of_every_command_fits_on_a_screen_and_has_an_example() {
 }
 
 #[test]
+fn the_help_of_the_program_needs_no_more_than_80_columns() {
+    let help = good(&["--help"]);
+
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+}
+
+#[test]
 fn the_short_help_is_shorter_and_says_where_the_examples_are() {
     for mut arguments in commands() {
         let name = arguments.concat();

@@ -119,6 +119,16 @@ fn every_line_of_the_log_is_explained_and_every_explained_line_exists() {
     assert!(gone.is_empty(), "docs/operations.md explains lines that nobody logs: {gone:#?}");
 }
 
+#[test]
+fn no_line_of_the_log_is_explained_twice() {
+    let page = Page::read("docs/operations.md");
+    let mut explained = rows(&page, "Log lines that ask for action");
+    explained.extend(rows(&page, "Log lines that only tell"));
+    let once: BTreeSet<&str> = explained.iter().map(|cell| message(cell)).collect();
+
+    assert_eq!(once.len(), explained.len(), "docs/operations.md: {explained:#?}");
+}
+
 /// The texts of all variants of the error types in `file`.
 fn errors(file: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(file)).unwrap();

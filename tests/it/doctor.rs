@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Diagnosis, Front, Patient, SECRET, Worker, claims, command, doctor_alone, free_port, mint,
-    program, unix_now,
+    program, request, unix_now,
 };
 
 const OTHER_SECRET: &str = "0ther-secret-9d8c7b6a5f4e3d2c1b0a-of-the-tests";
@@ -77,6 +77,21 @@ fn another_secret_than_the_workers_is_named_and_not_shown() {
     );
     assert!(!format!("{diagnosis:?}").contains(OTHER_SECRET));
     assert_eq!(diagnosis.state("direct"), "left_out");
+}
+
+#[test]
+fn a_site_with_another_secret_is_known_by_what_the_worker_refused() {
+    let patient = Patient::new();
+    assert_eq!(patient.doctor(&["--quick"]).state("refused"), "ok");
+    let publish = request("POST", "/internal/publish", &[("X-Worker-Secret", OTHER_SECRET)], b"{}");
+    assert_eq!(patient.worker.internal().ask(&publish).status, 403);
+
+    let diagnosis = patient.doctor(&["--quick"]);
+
+    assert_eq!(diagnosis.state("refused"), "warning");
+    let found = diagnosis.found("refused");
+    assert!(found.contains("once") && found.contains("127.0.0.1, /internal/publish"), "{found}");
+    assert_eq!(diagnosis.code, 0, "a stranger may be the one that is refused");
 }
 
 #[test]
@@ -163,11 +178,13 @@ fn a_clock_that_is_wrong_is_the_fault_behind_a_token_that_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("worker.yaml");
     fs::write(&path, format!("ws_bind: 127.0.0.1\nws_port: 0\ninternal_port: 0\nworker_secret: \"{SECRET}\"\nlog_format: json\n")).unwrap();
-    let mut ahead = program("faketime");
-    ahead
-        .env("DONT_FAKE_MONOTONIC", "1")
-        .args(["-f", "+1h", env!("CARGO_BIN_EXE_wavelog_worker"), "--config"])
-        .arg(path);
+    // The wrapper would stay between us and the worker, and leave it behind; what it preloads does
+    // it all.
+    let preloaded = program("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
+    let library = String::from_utf8(preloaded.unwrap().stdout).unwrap();
+    let mut ahead = Command::new(env!("CARGO_BIN_EXE_wavelog_worker"));
+    ahead.env("LD_PRELOAD", library.trim()).env("FAKETIME", "+1h");
+    ahead.env("DONT_FAKE_MONOTONIC", "1").arg("--config").arg(path);
     let worker = Worker::from_command(ahead, directory, SECRET);
     let own = TempDir::new().unwrap();
     let config = format!(

@@ -317,6 +317,21 @@ fn has_absolute(line: &str, path: &str) -> bool {
 }
 
 #[test]
+fn every_module_has_one_row_in_the_map_and_nothing_else_has() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let rows = page.split("| module | what it is | imports |\n").nth(1).expect("the table");
+    let rows = rows.split("\n\n").next().unwrap();
+    let cells = rows.lines().filter_map(|row| row.strip_prefix("| ")?.split(" | ").next());
+    let mut listed: Vec<&str> = cells.flat_map(|cell| cell.split(", ")).collect();
+    listed.sort_unstable();
+    let modules = MAY_IMPORT.iter().map(|(name, _)| *name).filter(|name| *name != "main");
+    let mut modules: Vec<String> = modules.map(|name| format!("`{name}`")).collect();
+    modules.sort_unstable();
+
+    assert_eq!(listed, modules, "the table of ARCHITECTURE.md is not that of tests/it/tidy.rs");
+}
+
+#[test]
 fn the_files_that_every_reader_expects_are_there() {
     for name in [
         "README.md",

@@ -39,7 +39,7 @@ fn the_service_runs_at_once_as_a_user_of_its_own_with_a_fresh_secret() {
 
     assert!(said.contains("wavelog_worker runs: port 9000 is for browsers"), "{said}");
     assert!(said.contains(&format!("grep ^worker_secret {CONFIG}")), "{said}");
-    assert!(said.contains(&format!("wavelog_worker status --config {CONFIG}")), "{said}");
+    assert!(said.contains("sudo wavelog_worker status"), "{said}");
     let made = machine.run(&format!("stat --format '%a %U %G' {CONFIG} /etc/wavelog_worker"));
     assert_eq!(made, "640 root wavelog_worker\n750 root wavelog_worker\n");
     let secret = machine.run(&format!("sed -n 's/^worker_secret: \"\\(.*\\)\"/\\1/p' {CONFIG}"));
@@ -66,6 +66,9 @@ fn it_brings_manual_pages_completions_and_files_to_copy() {
         "/usr/share/fish/vendor_completions.d/wavelog_worker.fish",
         "/usr/share/doc/wavelog-worker/docs/install.md",
         "/usr/share/doc/wavelog-worker/examples/nginx.conf",
+        "/usr/share/doc/wavelog-worker/examples/apache.conf",
+        "/usr/share/doc/wavelog-worker/examples/haproxy.cfg",
+        "/usr/share/doc/wavelog-worker/examples/Caddyfile",
         "/usr/share/doc/wavelog-worker/examples/config.sample.yaml",
     ] {
         assert!(files.lines().any(|line| line == path), "{path}");
@@ -246,7 +249,12 @@ fn it_is_installed_with_what_it_depends_on_where_systemd_does_not_run() {
 
     let said = machine.run("apt-get update && apt-get install --yes /packages/old.deb");
 
-    assert!(said.contains(&format!("start it with: wavelog_worker --config {CONFIG}")), "{said}");
+    assert!(
+        said.contains(&format!(
+            "start it with: runuser -u wavelog_worker -- wavelog_worker --config {CONFIG}"
+        )),
+        "{said}"
+    );
     assert!(machine.path("/etc/ssl/certs/ca-certificates.crt").exists(), "it is recommended");
     let check = "setpriv --reuid wavelog_worker --regid wavelog_worker --clear-groups ";
     let check = machine.run(&format!("{check} {TOOL} check"));

@@ -97,7 +97,7 @@ impl Php {
         if count == 0 {
             return Finding::failed(step, format!("{shown} sets nothing that begins with worker_"))
                 .expected("application/config/worker.php of the application, with lines such as $config['worker_enabled'] = TRUE;")
-                .change("correct --php");
+                .change("correct --php; for a site that has no such file leave it away, and see \"refused lately\"");
         }
         match self.known("worker_enabled") {
             Known::Value(value, _) if is_on(value) => {
