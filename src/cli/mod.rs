@@ -136,7 +136,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             env,
         )
         .map(done),
-        Command::Bench(args) => bench::bench(*args, path, env),
+        Command::Bench(args) => bench::bench(*args, of_tool, env),
         Command::Completions { shell } => {
             printed(|out| write_all(out, &man::completions(Arguments::command(), shell)))
         }
