@@ -13,17 +13,17 @@ use mio::net::TcpStream;
 use tracing::{debug, info};
 
 use super::WsContext;
-use super::counting::{count_auth_failure, count_refusal};
-use super::request::{self, Head, Refusal, Target};
+use super::refusals::{count_auth_failure, count_refusal, kind_of, unknown_topic, whose};
+use super::request::{self, Refusal, Target};
+use super::verdict::{Verdict, decide};
 use super::{health, script};
 use crate::broker::AuthError;
 use crate::client_addr::ClientAddr;
-use crate::problems::{Kind, quoted};
+use crate::problems::Kind;
 use crate::protocol::close::CloseCode;
 use crate::protocol::frame::{self, Decoder, Flow, Incoming};
 use crate::protocol::message::{self, Version};
 use crate::registry::Lookup;
-use crate::token::TokenError;
 
 /// Requests that are answered at a time. Who sends more at once is no browser, and every answer
 /// costs a system call.
@@ -435,44 +435,11 @@ impl AsRawFd for Handshake {
     }
 }
 
-/// What becomes of a request that is not refused.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// It becomes a WebSocket.
-    Upgrade { topic: String, accept: String },
-    /// Redis has to be asked about this topic first.
-    Ask(String),
-    /// It is answered with the client's script.
-    Script(script::Asked),
-    /// It is told that the node serves.
-    Healthy,
-}
-
 /// An answer that leaves the connection to HTTP.
 enum Reply {
     Script(script::Asked),
     Healthy,
     Refusal(Refusal),
-}
-
-/// What becomes of a request; `lookup` says what is known of its topic.
-fn decide(head: &Head, lookup: impl FnOnce(&str) -> Lookup) -> Result<Verdict, Refusal> {
-    let (topic, upgrade) = match &head.target {
-        Target::WebSocket { topic, upgrade } => (topic, upgrade),
-        Target::Script(asked) => return asked.map(Verdict::Script),
-        Target::Health(asked) => return asked.map(|()| Verdict::Healthy),
-        Target::Other => return Err(Refusal::NotFound),
-    };
-    let topic = topic.as_ref().ok_or(Refusal::MissingTopic)?;
-    let topic = std::str::from_utf8(topic).map_err(|_| Refusal::UnknownTopic)?;
-    match lookup(topic) {
-        Lookup::Known(_) => {
-            Ok(Verdict::Upgrade { topic: topic.to_owned(), accept: upgrade.clone()? })
-        }
-        Lookup::Unknown => Err(Refusal::UnknownTopic),
-        Lookup::Ask => Ok(Verdict::Ask(topic.to_owned())),
-        Lookup::Away => Err(Refusal::Away),
-    }
 }
 
 /// The user of a browser that may join, with the version that it asked for; or what it is told.
@@ -499,38 +466,8 @@ fn judge(
     })
 }
 
-/// What kind of problem a refused login is.
-fn kind_of(reason: &AuthError) -> Kind {
-    match reason {
-        AuthError::NoAuthFrame => Kind::NoAuthFrame,
-        AuthError::NoToken => Kind::NoToken,
-        AuthError::TopicGone => Kind::TopicGone,
-        AuthError::Token(TokenError::Malformed) => Kind::TokenMalformed,
-        AuthError::Token(TokenError::BadSignature) => Kind::TokenSignature,
-        AuthError::Token(TokenError::Expired { .. }) => Kind::TokenExpired,
-        AuthError::Token(TokenError::NoGrant) => Kind::TokenOpensNothing,
-        AuthError::Token(TokenError::OtherTopic) => Kind::TokenOtherTopic,
-    }
-}
-
-/// The topic and the client of a handshake, for people.
-fn whose(topic: &str, client: ClientAddr) -> String {
-    format!("topic {}, client {client}", quoted(topic))
-}
-
-/// The same of a request for a topic that is not registered.
-fn unknown_topic(head: &Head) -> String {
-    let topic = match &head.target {
-        Target::WebSocket { topic: Some(topic), .. } => String::from_utf8_lossy(topic),
-        _ => "".into(),
-    };
-    whose(&topic, head.client)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use tokio::io::AsyncReadExt;
 
     use super::super::tests::context_alone;
@@ -568,25 +505,6 @@ mod tests {
         browser.read_to_end(&mut text).await.unwrap();
         let text = String::from_utf8_lossy(&text).into_owned();
         text.lines().filter(|line| line.starts_with("HTTP/1.1 ")).map(str::to_owned).collect()
-    }
-
-    fn read(bytes: &[u8]) -> Head {
-        request::read(bytes, Ipv4Addr::LOCALHOST.into(), &[]).unwrap().unwrap()
-    }
-
-    #[test]
-    fn what_is_known_of_the_topic_is_looked_at_before_the_upgrade() {
-        let (plain, upgrade) = (read(&request("a", "")), read(&upgrade("a")));
-        let ask = Ok(Verdict::Ask("a".to_owned()));
-
-        for head in [&plain, &upgrade] {
-            assert_eq!(decide(head, |_| Lookup::Unknown), Err(Refusal::UnknownTopic));
-            assert_eq!(decide(head, |_| Lookup::Away), Err(Refusal::Away));
-            assert_eq!(decide(head, |_| Lookup::Ask), ask);
-        }
-        assert_eq!(decide(&plain, |_| OPEN), Err(Refusal::NoUpgrade));
-        assert!(matches!(decide(&upgrade, |_| OPEN), Ok(Verdict::Upgrade { .. })));
-        assert_eq!(decide(&read(&request("", "")), |_| OPEN), Err(Refusal::MissingTopic));
     }
 
     #[tokio::test]

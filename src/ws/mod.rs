@@ -1,27 +1,29 @@
 //! The public port: browsers connect, prove that they may join, and get what is published.
 //!
 //! One thread of its own serves all sockets of this port (`event_loop`): `request` reads the HTTP
-//! request and judges it, `handshake` upgrades it and waits for the auth frame, `session` does
-//! what the browser asks for from then on, `watch` has the deadlines and the pings. `script` is the
-//! client that pages load from here, `health` what load balancers ask for. `questions` are asked of Redis while a handshake waits;
-//! `orders` come from outside, among them `resync`: who may have missed something is closed, spread
-//! over a time. Before and after authentication are two types: what the first needs is freed before
+//! request, `verdict` says what becomes of it, `handshake` upgrades it and waits for the auth frame,
+//! `session` does what the browser asks for from then on, `watch` has the deadlines and the pings.
+//! `script` is the client that pages load from here, `health` what load balancers ask for, and
+//! `refusals` what is kept of who was not let in. `questions` are asked of Redis while a handshake
+//! waits; `orders` come from outside, among them `resync`: who may have missed something is closed,
+//! spread over a time. Before and after authentication are two types: what the first needs is freed before
 //! the long idle time begins. No task, no timer and no buffer per socket. Start reading at
 //! [`EventLoop::run`].
 
-mod counting;
 mod event_loop;
 mod handshake;
 mod health;
 mod orders;
 mod pages;
 mod questions;
+mod refusals;
 pub mod request;
 mod resync;
 mod script;
 mod session;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod watch;
 
 use std::sync::Arc;

@@ -154,7 +154,7 @@ struct Browser {
     stream: TcpStream,
 }
 
-fn upgrade(topic: &str) -> String {
+pub(super) fn upgrade(topic: &str) -> String {
     format!(
         "GET /ws?topic={topic} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
          Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
