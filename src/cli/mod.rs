@@ -50,7 +50,7 @@ const SERVICE_FILE: &str = "/etc/wavelog_worker/config.yaml";
     about = "Pushes events from a PHP application to browsers over WebSocket."
 )]
 struct Arguments {
-    /// Configuration; else ./config.yaml, for tools in /etc/wavelog_worker.
+    /// Configuration file, if it is not in its usual place.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -136,7 +136,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             env,
         )
         .map(done),
-        Command::Bench(args) => bench::bench(*args, path, env),
+        Command::Bench(args) => bench::bench(*args, of_tool, env),
         Command::Completions { shell } => {
             printed(|out| write_all(out, &man::completions(Arguments::command(), shell)))
         }
