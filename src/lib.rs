@@ -9,6 +9,7 @@ pub mod admin;
 pub mod api;
 pub mod app;
 pub mod bench;
+pub mod body;
 pub mod broker;
 pub mod cli;
 pub mod client;

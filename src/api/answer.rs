@@ -7,6 +7,7 @@ use http_body_util::Full;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 
+use crate::body::Unread;
 use crate::broker::PublishError;
 use crate::protocol::request::BodyError;
 
@@ -24,12 +25,8 @@ pub(super) enum ApiError {
     Forbidden,
     #[error("redis not connected")]
     NotReady,
-    #[error("body is over the bound")]
-    TooLarge,
-    #[error("body did not come in time")]
-    Timeout,
-    #[error("body did not come whole")]
-    Truncated,
+    #[error(transparent)]
+    Unread(#[from] Unread),
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error(transparent)]
@@ -44,10 +41,9 @@ impl ApiError {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden\n"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "redis not connected\n"),
-            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "request timeout\n"),
-            Self::TooLarge | Self::Truncated | Self::Body(BodyError::Malformed) => {
-                (StatusCode::BAD_REQUEST, "bad request\n")
-            }
+            Self::Unread(Unread::Timeout) => (StatusCode::REQUEST_TIMEOUT, "request timeout\n"),
+            Self::Unread(Unread::TooLarge | Unread::Truncated)
+            | Self::Body(BodyError::Malformed) => (StatusCode::BAD_REQUEST, "bad request\n"),
             Self::Body(BodyError::MissingTopic) => (StatusCode::BAD_REQUEST, "missing topic\n"),
             Self::Body(BodyError::MissingPayload) => (StatusCode::BAD_REQUEST, "missing payload\n"),
             Self::Publish(PublishError::UnknownTopic) => {
@@ -58,7 +54,7 @@ impl ApiError {
         let mut answer =
             with_type(status, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()));
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if matches!(self, Self::TooLarge | Self::Timeout | Self::Truncated) {
+        if matches!(self, Self::Unread(_)) {
             // What is left of the body would be taken for the next request.
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -4,33 +4,22 @@
 //! (docs/protocol.md, "Internal API").
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
-use hyper::header::{EXPECT, HeaderValue};
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use hyper::{Method, Request};
-use tokio::time::timeout;
 use tracing::info;
 
 use super::ApiContext;
 use super::answer::{self, Answer, ApiError};
+use crate::body::{self, Unread};
 use crate::broker::{PublishError, StatusDetail};
 use crate::metrics::Metrics;
 use crate::problems::{Kind, quoted};
 use crate::protocol::query;
 use crate::protocol::request::{Publish, Register, parse_unregister};
 use crate::registry::TopicMeta;
-
-/// Bytes that a body may have.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
-
-/// Bytes of a refused body that are still read, so that the client gets to read the answer.
-const MAX_UNWANTED_BYTES: usize = 4 * 1024 * 1024;
-
-/// Time for that.
-const UNWANTED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a request wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,10 +86,7 @@ pub(super) async fn handle(
                 let detail = || format!("client {client}, {}", request.uri().path());
                 context.metrics.problems.note(Kind::WrongSecret, detail);
             }
-            // Who waits for our 100 has not sent a body, and is not to be asked for it.
-            if !request.headers().contains_key(EXPECT) {
-                let _ = timeout(UNWANTED_PATIENCE, take_unwanted(request.body_mut())).await;
-            }
+            body::take_unwanted(&mut request).await;
             error.answer()
         }
     }
@@ -167,6 +153,15 @@ async fn carry_out(
     }
 }
 
+/// The body, in the time that a request may take.
+async fn read_body(
+    request: &mut Request<Incoming>,
+    context: &ApiContext,
+) -> Result<Bytes, ApiError> {
+    let patience = context.http.request_timeout;
+    Ok(body::read(request, body::MAX_BYTES, patience, &context.metrics).await?)
+}
+
 /// Counts a publish that was not carried out.
 fn count_refused_publish(error: ApiError, metrics: &Metrics) {
     let refused = &metrics.publishes_refused;
@@ -175,47 +170,14 @@ fn count_refused_publish(error: ApiError, metrics: &Metrics) {
         // The broker has counted it.
         ApiError::Publish(PublishError::Busy) => return,
         ApiError::Forbidden => &refused.forbidden,
-        ApiError::Timeout | ApiError::Truncated => &refused.timeout,
+        ApiError::Unread(Unread::Timeout | Unread::Truncated) => &refused.timeout,
         ApiError::NotFound
         | ApiError::Method
         | ApiError::NotReady
-        | ApiError::TooLarge
+        | ApiError::Unread(Unread::TooLarge)
         | ApiError::Body(_) => &refused.bad_request,
     };
     counter.inc();
-}
-
-/// Reads the whole body, which usually has come in one piece and is not copied then.
-async fn read_body(
-    request: &mut Request<Incoming>,
-    context: &ApiContext,
-) -> Result<Bytes, ApiError> {
-    let body = request.body_mut();
-    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
-        return Err(ApiError::TooLarge);
-    }
-    let whole = Limited::new(body, MAX_BODY_BYTES).collect();
-    match timeout(context.http.request_timeout, whole).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge),
-        Ok(Err(_)) => Err(ApiError::Truncated),
-        Err(_) => {
-            context.metrics.http_timeouts.inc();
-            Err(ApiError::Timeout)
-        }
-    }
-}
-
-/// Reads what a client sends although it was refused: closing over something unread would reset
-/// the connection, and the answer could be lost.
-async fn take_unwanted(body: &mut Incoming) {
-    let mut taken = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        taken += frame.data_ref().map_or(0, Bytes::len);
-        if taken > MAX_UNWANTED_BYTES {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(super) const PAGES: &[Page] = &[
             ("wavelog_worker init", "write config.yaml"),
             ("wavelog_worker -config /etc/wavelog_worker/config.yaml", "run it"),
         ],
-        notes: "Usual places of the configuration: config.yaml in the working directory; for all\nbut serve and init also /etc/wavelog_worker/config.yaml, where packages put it.\n\nExit codes: 0 done, 1 failed (one line says why), 2 wrong arguments.",
+        notes: "The configuration is config.yaml in the working directory. Where there is none,\ntools such as status and doctor read /etc/wavelog_worker/config.yaml.\n\nExit codes: 0 done, 1 failed (one line says why), 2 wrong arguments.",
         exit_1: "",
     },
     Page {

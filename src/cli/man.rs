@@ -175,7 +175,8 @@ fn examples(text: &mut Roff, page: &Page) {
             text.control("PP", []);
         }
         if !remark.is_empty() {
-            text.text([roman(format!("{remark}:"))]);
+            let colon = if remark.ends_with('?') { "" } else { ":" };
+            text.text([roman(format!("{remark}{colon}"))]);
         }
         text.control("RS", ["4"]);
         text.control("nf", []);

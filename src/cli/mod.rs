@@ -50,7 +50,7 @@ const SERVICE_FILE: &str = "/etc/wavelog_worker/config.yaml";
     about = "Pushes events from a PHP application to browsers over WebSocket."
 )]
 struct Arguments {
-    /// Configuration file; else one of the usual places.
+    /// Configuration file, if it is not in its usual place.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]

@@ -1,202 +1,21 @@
-//! The shell tools against a running worker: `token`, `publish`, `listen` and `status`.
-
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails fails its test")]
+//! The shell tools against a running worker: `token`, `publish`, `listen` and `status`. Start reading
+//! at `support/site.rs`.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
+use rustix::process::Signal;
 use wavelog_worker::clock::unix_now;
 use wavelog_worker::secret::Secret;
 use wavelog_worker::token::{Claims, Grant, mint};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_wavelog_worker");
-const SECRET: &str = "f3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-const OTHER_SECRET: &str = "9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab";
-
-/// Longest that anything here should take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A directory with a configuration, and perhaps a worker that runs with it.
-struct Site {
-    directory: TempDir,
-    worker: Option<Process>,
-    ws: SocketAddr,
-    internal: SocketAddr,
-}
-
-impl Site {
-    /// With a running worker.
-    fn start() -> Self {
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let directory = tempfile::tempdir().unwrap();
-        let mut site = Self { directory, worker: None, ws: nowhere, internal: nowhere };
-        site.restart();
-        // From now on the tools know the ports, and so does the next worker.
-        site.configure();
-        site
-    }
-
-    fn restart(&mut self) {
-        self.configure();
-        let mut worker = Process::start(self.command(&["serve"]));
-        let line = worker.stderr_line("\"listening\"");
-        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let address = |name: &str| said[name].as_str().unwrap().parse::<SocketAddr>().unwrap();
-        (self.ws, self.internal) = (address("ws"), address("internal"));
-        self.worker = Some(worker);
-    }
-
-    fn configure(&self) {
-        let text = format!(
-            "worker_secret: {SECRET}\nws_bind: 127.0.0.1\nws_port: {}\ninternal_port: {}\nlog_format: json\n",
-            self.ws.port(),
-            self.internal.port()
-        );
-        let path = self.path("config.yaml");
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// The program with `arguments`, in the directory of the site and without an environment.
-    fn command(&self, arguments: &[&str]) -> Command {
-        command(self.directory.path(), arguments)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Outcome {
-        run(self.command(arguments), b"")
-    }
-
-    fn listen(&self, arguments: &[&str]) -> Process {
-        Process::start(self.command(&[&["listen"], arguments].concat()))
-    }
-}
-
-fn command(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(arguments).current_dir(directory).env_clear();
-    command
-}
-
-/// What a finished program left.
-struct Outcome {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-fn run(mut command: Command, input: &[u8]) -> Outcome {
-    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = piped.spawn().unwrap();
-    // One that refuses its arguments does not read.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let outcome = Outcome {
-        code: output.status.code(),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    };
-    for secret in [SECRET, OTHER_SECRET] {
-        assert!(!outcome.stdout.contains(secret) && !outcome.stderr.contains(secret));
-    }
-    outcome
-}
-
-impl Outcome {
-    /// It succeeded, and this is its output.
-    #[track_caller]
-    fn good(self) -> String {
-        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
-        self.stdout
-    }
-
-    /// It failed with this one line.
-    #[track_caller]
-    fn failure(self) -> String {
-        assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
-        assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
-        assert_eq!(self.stdout, "");
-        self.stderr
-    }
-}
-
-/// A program that runs until it ends or the test does.
-struct Process {
-    child: Child,
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
-}
-
-impl Process {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let stdout = lines(child.stdout.take().unwrap());
-        let stderr = lines(child.stderr.take().unwrap());
-        Self { child, stdout, stderr }
-    }
-
-    fn stdout_line(&self) -> String {
-        self.stdout.recv_timeout(PATIENCE).unwrap()
-    }
-
-    /// The next line of standard error that contains `part`.
-    fn stderr_line(&mut self, part: &str) -> String {
-        loop {
-            let line = self.stderr.recv_timeout(PATIENCE).expect(part);
-            if line.contains(part) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    fn wait(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-
-    /// What every user of the machine can see of it.
-    fn command_line(&self) -> String {
-        fs::read_to_string(format!("/proc/{}/cmdline", self.child.id())).unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The lines of `source` as they come.
-fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = mpsc::sync_channel(1000);
-    thread::spawn(move || {
-        for line in BufReader::new(source).lines().map_while(Result::ok) {
-            assert!(!line.contains(SECRET));
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
+use crate::support::site::{
+    OTHER_SECRET, PATIENCE, PROGRAM, Process, SECRET, Site, command, lines, run,
+};
 
 fn token(topic: &str, expires: i64, secret: &str) -> String {
     let claims = Claims { user_id: 1, grant: Grant::Topic(topic.to_owned()), expires };

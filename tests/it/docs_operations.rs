@@ -1,5 +1,6 @@
 //! `docs/operations.md` explains every line that a running worker may log, every reason for which
-//! a login is refused, and every close code; and nothing that does not exist.
+//! a login is refused, and every close code, `docs/doctor.md` every step of the doctor; and nothing
+//! that does not exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -127,6 +128,20 @@ fn no_line_of_the_log_is_explained_twice() {
     let once: BTreeSet<&str> = explained.iter().map(|cell| message(cell)).collect();
 
     assert_eq!(once.len(), explained.len(), "docs/operations.md: {explained:#?}");
+}
+
+#[test]
+fn the_page_of_the_doctor_has_every_step_once() {
+    let source = fs::read_to_string(root().join("src/doctor/finding.rs")).unwrap();
+    let titles = source.split("fn title(self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let mut titles: Vec<&str> = titles.split('"').skip(1).step_by(2).collect();
+    let rows = rows(&Page::read("docs/doctor.md"), "What it tests");
+    let mut explained: Vec<&str> = rows.iter().flat_map(|cell| cell.split(", ")).collect();
+    titles.sort_unstable();
+    explained.sort_unstable();
+
+    assert!(titles.len() > 25, "{titles:?}");
+    assert_eq!(explained, titles);
 }
 
 /// The texts of all variants of the error types in `file`.

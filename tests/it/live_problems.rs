@@ -4,11 +4,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::support::{
-    Http, Redis, SECRET, Strace, Viewer, Worker, alone, mint, request, unix_now, until,
-};
+use crate::support::{Http, Redis, Strace, Viewer, Worker, alone, mint, request, unix_now, until};
 
 fn detail(problem: &Value) -> &str {
     problem["recent"][0]["detail"].as_str().unwrap()
@@ -176,20 +173,7 @@ fn dead_browsers_and_requests_that_do_not_end_show_as_numbers() {
 
 #[test]
 fn too_few_files_show_with_how_many_browsers_there_are() {
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", "ulimit -n 100; exec \"$0\"", env!("CARGO_BIN_EXE_wavelog_worker")]);
-    for (name, value) in [
-        ("WORKER_SECRET", SECRET),
-        ("WORKER_WS_BIND", "127.0.0.1"),
-        ("WORKER_WS_PORT", "0"),
-        ("WORKER_INTERNAL_PORT", "0"),
-        ("WORKER_LOG_FORMAT", "json"),
-    ] {
-        shell.env(name, value);
-    }
-    let directory = TempDir::new().unwrap();
-    shell.current_dir(directory.path());
-    let worker = Worker::from_command(shell, directory, SECRET);
+    let worker = Worker::with_few_files(100);
 
     let strangers: Vec<Http> = (0..120).map(|_| worker.public()).collect();
     worker.wait_for_counter("refused_full", 1);

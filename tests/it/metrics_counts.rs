@@ -1,15 +1,13 @@
 //! Every number on the page of metrics moves for the reason that docs/metrics.md gives.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use crate::support::{
-    Http, Redis, SECRET, Scrape, Socket, Strace, TEXT, Worker, alone, encode, frame, request,
-    unix_now, until, upgrade_request,
+    Http, Redis, Scrape, Socket, Strace, TEXT, Worker, alone, encode, frame, request, unix_now,
+    until, upgrade_request,
 };
 
 /// Values of a label with their numbers, in order of names.
@@ -50,20 +48,7 @@ fn handshakes_are_counted_by_what_became_of_them() {
 
 #[test]
 fn who_is_turned_away_because_files_run_out_is_counted() {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "ulimit -n 100; exec \"$0\"", env!("CARGO_BIN_EXE_wavelog_worker")]);
-    for (name, value) in [
-        ("WORKER_SECRET", SECRET),
-        ("WORKER_WS_BIND", "127.0.0.1"),
-        ("WORKER_WS_PORT", "0"),
-        ("WORKER_INTERNAL_PORT", "0"),
-        ("WORKER_LOG_FORMAT", "json"),
-    ] {
-        shell.env(name, value);
-    }
-    let directory = TempDir::new().unwrap();
-    shell.current_dir(directory.path());
-    let worker = Worker::from_command(shell, directory, SECRET);
+    let worker = Worker::with_few_files(100);
 
     let strangers: Vec<Http> = (0..120).map(|_| worker.public()).collect();
     worker.wait_for_metric("worker_handshakes_total{result=\"refused_full\"}", |n| n >= 1.0);

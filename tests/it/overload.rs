@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::support::{Http, SECRET, Socket, Worker, alone, command, request, until};
 
@@ -17,20 +16,7 @@ const PHP_WAITS: Duration = Duration::from_secs(1);
 
 #[test]
 fn strangers_on_the_websocket_port_leave_files_for_php() {
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", "ulimit -n 100; exec \"$0\"", env!("CARGO_BIN_EXE_wavelog_worker")]);
-    for (name, value) in [
-        ("WORKER_SECRET", SECRET),
-        ("WORKER_WS_BIND", "127.0.0.1"),
-        ("WORKER_WS_PORT", "0"),
-        ("WORKER_INTERNAL_PORT", "0"),
-        ("WORKER_LOG_FORMAT", "json"),
-    ] {
-        shell.env(name, value);
-    }
-    let directory = TempDir::new().unwrap();
-    shell.current_dir(directory.path());
-    let worker = Worker::from_command(shell, directory, SECRET);
+    let worker = Worker::with_few_files(100);
 
     let strangers: Vec<Http> = (0..120).map(|_| worker.public()).collect();
     worker.wait_for_counter("refused_full", 1);

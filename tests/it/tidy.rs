@@ -41,6 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("redis", &["secret"]),
     ("telemetry", &[]),
     ("config", &["secret", "topic"]),
+    ("body", &[]),
     ("clock", &[]),
     ("client_addr", &[]),
     ("listener", &[]),
@@ -64,6 +65,7 @@ const DOORS: &[&str] = &["api", "ws", "admin"];
 
 /// Plain parts without a meaning of their own, which every layer above the pure core may import.
 const PLAIN: &[&str] = &[
+    "body",
     "config",
     "metrics",
     "problems",

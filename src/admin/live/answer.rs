@@ -13,6 +13,7 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::super::Answer;
+use crate::body::Unread;
 
 /// Nothing but what the worker itself serves, and nobody may put the page into a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -36,12 +37,8 @@ pub(super) enum Refusal {
     Foreign(&'static str),
     #[error("{0}")]
     Malformed(&'static str),
-    #[error("the body is too large")]
-    TooLarge,
-    #[error("the body did not come in time")]
-    Timeout,
-    #[error("the body did not come whole")]
-    Truncated,
+    #[error(transparent)]
+    Unread(#[from] Unread),
     #[error("the system has no random numbers")]
     NoRandom,
     #[error("topic not registered; PHP registers it when a page loads, or register it here")]
@@ -71,9 +68,9 @@ impl Refusal {
             Self::SignIn => StatusCode::UNAUTHORIZED,
             Self::WrongSecret | Self::Foreign(_) => StatusCode::FORBIDDEN,
             Self::TooMany(_) | Self::TooManyTails => StatusCode::TOO_MANY_REQUESTS,
-            Self::Malformed(_) | Self::Truncated => StatusCode::BAD_REQUEST,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Malformed(_) | Self::Unread(Unread::Truncated) => StatusCode::BAD_REQUEST,
+            Self::Unread(Unread::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unread(Unread::Timeout) => StatusCode::REQUEST_TIMEOUT,
             Self::NoRandom | Self::Busy | Self::Ending => StatusCode::SERVICE_UNAVAILABLE,
         };
         let retry_seconds = match self {
@@ -89,7 +86,7 @@ impl Refusal {
         if let Self::Method(allowed) = self {
             headers.insert(ALLOW, HeaderValue::from_static(allowed));
         }
-        if matches!(self, Self::TooLarge | Self::Timeout | Self::Truncated) {
+        if matches!(self, Self::Unread(_)) {
             // What is left of the body would be taken for the next request.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -9,7 +9,6 @@
 mod answer;
 mod assets;
 mod attempts;
-mod body;
 mod guard;
 mod history;
 mod sessions;
@@ -38,6 +37,7 @@ use self::sessions::Sessions;
 pub use self::settings::InForce;
 use self::state::Watched;
 use super::Answer;
+use crate::body;
 use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::config::HttpConfig;

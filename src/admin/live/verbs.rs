@@ -9,17 +9,15 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::super::Answer;
+use super::Live;
 use super::answer::{self, Refusal};
-use super::{Live, body};
+use crate::body;
 use crate::broker::PublishError;
 use crate::protocol::query;
 use crate::registry::{Lookup, TopicMeta};
 
 /// Time in which a follower is answered, with events or without.
 const POLL: Duration = Duration::from_secs(20);
-
-/// Bytes that a publish may have.
-const PUBLISH_BYTES: usize = 1024 * 1024;
 
 /// A test event.
 #[derive(Deserialize)]
@@ -57,7 +55,7 @@ impl Live {
     /// Publishes a test event, to who is subscribed on this node and, in a cluster, on others.
     pub(super) async fn publish(&self, request: &mut Request<Incoming>) -> Result<Answer, Refusal> {
         let timeout = self.context.http.request_timeout;
-        let body = body::read(request, PUBLISH_BYTES, timeout, &self.context.metrics).await?;
+        let body = body::read(request, body::MAX_BYTES, timeout, &self.context.metrics).await?;
         let Publish { topic, payload, register } = serde_json::from_slice(&body).map_err(|_| {
             Refusal::Malformed(
                 "send {\"topic\": \"…\", \"payload\": any JSON, \"register\": false}",

@@ -8,7 +8,7 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { bytes, count, duration, milliseconds, plural, rate, visible } from "../../../src/admin/live/page/format.js";
+import { bytes, count, duration, milliseconds, named, plural, rate, visible } from "../../../src/admin/live/page/format.js";
 import { fault, setOut } from "../../../src/admin/live/page/json.js";
 import { Samples } from "../../../src/admin/live/page/samples.js";
 import { linear, logarithmic, moments } from "../../../src/admin/live/page/scale.js";
@@ -74,6 +74,7 @@ test("figures are said as a person would", () => {
   assert.deepEqual([0, 59, 60, 3600, 3661, 90_000, 86_400 * 3].map(duration), ["0 s", "59 s", "1 min", "1 h", "1 h 1 min", "1 d 1 h", "3 d"]);
   assert.deepEqual([plural(1, "socket"), plural(2, "socket")], ["1 socket", "2 sockets"]);
   assert.equal(visible("a\u202eb\0c\u{1f468}\u200d\u{1f469} ä"), "a\\u202eb\\u0000c\u{1f468}\u200d\u{1f469} ä");
+  assert.deepEqual(["a b", "a ", " ", "\ta", "a\xad"].map(named), ["a b", '"a "', '" "', '"\ta"', "a\\u00ad"]);
 });
 
 describe("axes", () => {

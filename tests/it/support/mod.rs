@@ -20,6 +20,7 @@ mod scene;
 mod scrape;
 #[cfg(feature = "faults")]
 mod sentinels;
+pub mod site;
 mod strace;
 mod token;
 mod viewer;

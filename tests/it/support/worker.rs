@@ -92,6 +92,25 @@ impl Worker {
         node
     }
 
+    /// Starts a worker that may have `limit` files open, each socket one of them.
+    pub fn with_few_files(limit: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit -n {limit}; exec \"$0\""));
+        shell.arg(env!("CARGO_BIN_EXE_wavelog_worker")).stdin(Stdio::null());
+        for (name, value) in [
+            ("WORKER_SECRET", SECRET),
+            ("WORKER_WS_BIND", "127.0.0.1"),
+            ("WORKER_WS_PORT", "0"),
+            ("WORKER_INTERNAL_PORT", "0"),
+            ("WORKER_LOG_FORMAT", "json"),
+        ] {
+            shell.env(name, value);
+        }
+        let directory = TempDir::new().unwrap();
+        shell.current_dir(directory.path());
+        Self::from_command(shell, directory, SECRET)
+    }
+
     /// Starts a worker whose WebSocket port is `ws_port`.
     pub fn on_port(ws_port: u16, more_config: &str) -> Self {
         Self::launch(SECRET, ws_port, more_config)

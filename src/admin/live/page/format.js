@@ -58,6 +58,9 @@ export const plural = (amount, one, more = `${one}s`) => `${count(amount)} ${amo
 
 /** With characters that cannot be seen, or that turn others around, as JSON escapes them. @param {string} text */
 export const visible = (text) => text.replace(
-  /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202f\u2060-\u206f\ufeff]/g,
+  /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202f\u2060-\u206f\ufeff]/g,
   (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
 );
+
+/** A topic's name; in quotes if it begins or ends with a blank, which nobody would see. @param {string} topic */
+export const named = (topic) => (/^\s|\s$/.test(topic) ? `"${visible(topic)}"` : visible(topic));

@@ -1,7 +1,7 @@
 // The view of one topic: what it is, its events as they come (`tail`), and a test event.
 
 import { make, part, say } from "./dom.js";
-import { duration, plural, rate, visible } from "./format.js";
+import { duration, named, plural, rate } from "./format.js";
 import { fault } from "./json.js";
 import { Away, ask, SignedOut } from "./server.js";
 import { Tail } from "./tail.js";
@@ -38,7 +38,7 @@ export class TopicView {
   open(topic) {
     if (topic !== this.topic) {
       this.topic = topic;
-      say(part("topic-title"), visible(topic));
+      say(part("topic-title"), named(topic));
       say(part("topic-facts"), "");
       this.outcome("", "");
     }

@@ -2,7 +2,7 @@
 // what to ask for.
 
 import { list, make, part, say } from "./dom.js";
-import { count, duration, plural, rate, visible } from "./format.js";
+import { count, duration, named, plural, rate, visible } from "./format.js";
 
 const PAGE = 100;
 const MOST = 500;
@@ -74,7 +74,7 @@ export const tokenWords = (requireToken) => (requireToken == null ? "not registe
 
 /** @param {any} first */
 function topicRow({ topic }) {
-  const link = make("a", visible(topic));
+  const link = make("a", named(topic));
   link.href = topicLink(topic);
   link.dir = "ltr";
   const name = make("th.topic", link);
