@@ -13,7 +13,8 @@ use hyper::Uri;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::{print, printable};
+use super::paint::{BAD, FAINT, GOOD, ODD, paint};
+use super::{print, print_painted, printable};
 use crate::client::address::{self, Address, WsUrl};
 use crate::config::{self, DEFAULT_FILE, Env, keys};
 use crate::doctor::finding::{Finding, Report, State, Step};
@@ -88,7 +89,7 @@ struct Entry<'a> {
 pub(super) fn doctor(args: DoctorArgs, path: Option<&Path>, env: Env<'_>) -> Result<u8, String> {
     let json = args.json;
     let plan = plan(args, path, env)?;
-    let show = Show::new(json, env);
+    let show = Show::new(json);
     let report = super::block_on(doctor::examine(plan, &show))?;
     show.clear();
     if json {
@@ -99,7 +100,7 @@ pub(super) fn doctor(args: DoctorArgs, path: Option<&Path>, env: Env<'_>) -> Res
             .map_err(|error| format!("the report cannot be written: {error}"))?;
         print(&(text + "\n"))?;
     } else {
-        print(&format!("\n{}\n", show.verdict(&report)))?;
+        print_painted(&format!("\n{}\n", verdict(&report)))?;
     }
     Ok(u8::from(report.has_failed()))
 }
@@ -178,13 +179,11 @@ fn origin(text: &str) -> Result<String, String> {
 /// Prints each step as it ends, and on a terminal which one is under way.
 struct Show {
     json: bool,
-    colours: bool,
     bar: Option<ProgressBar>,
 }
 
 impl Show {
-    fn new(json: bool, env: Env<'_>) -> Self {
-        let no_colour = env("NO_COLOR").is_some_and(|value| !value.is_empty());
+    fn new(json: bool) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
             // A template that is wrong is one of ours, and the usual bar does as well.
@@ -193,7 +192,7 @@ impl Show {
             }
             bar
         });
-        Self { json, colours: io::stdout().is_terminal() && !no_colour, bar }
+        Self { json, bar }
     }
 
     fn clear(&self) {
@@ -207,7 +206,7 @@ impl Show {
         let Finding { step, state, found, expected, change } = finding;
         let indent = " ".repeat(MARK_WIDTH + 2);
         let mut text =
-            format!("{}  {:TITLE_WIDTH$}  {}\n", self.mark(*state), step.title(), printable(found));
+            format!("{}  {:TITLE_WIDTH$}  {}\n", mark(*state), step.title(), printable(found));
         let mut row = |name: &str, words: &str| {
             text += &format!("{indent}{name:TITLE_WIDTH$}  {}\n", printable(words));
         };
@@ -219,32 +218,27 @@ impl Show {
         }
         text
     }
+}
 
-    fn mark(&self, state: State) -> String {
-        let (mark, colour) = match state {
-            State::Ok => ("ok", "32"),
-            State::LeftOut => ("-", "2"),
-            State::Warning => ("warn", "33"),
-            State::Failed => ("FAIL", "1;31"),
-        };
-        self.coloured(&format!("{mark:MARK_WIDTH$}"), colour)
-    }
+/// What stands before a step.
+fn mark(state: State) -> String {
+    let (mark, style) = match state {
+        State::Ok => ("ok", GOOD),
+        State::LeftOut => ("-", FAINT),
+        State::Warning => ("warn", ODD),
+        State::Failed => ("FAIL", BAD),
+    };
+    paint(style, &format!("{mark:MARK_WIDTH$}"))
+}
 
-    fn coloured(&self, text: &str, colour: &str) -> String {
-        match self.colours {
-            true => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),
-            false => text.to_owned(),
-        }
-    }
-
-    fn verdict(&self, report: &Report) -> String {
-        let colour = match (report.has_failed(), report.count(State::Warning)) {
-            (true, _) => "1;31",
-            (false, 0) => "32",
-            (false, _) => "33",
-        };
-        self.coloured(&report.verdict(), colour)
-    }
+/// The last line.
+fn verdict(report: &Report) -> String {
+    let style = match (report.has_failed(), report.count(State::Warning)) {
+        (true, _) => BAD,
+        (false, 0) => GOOD,
+        (false, _) => ODD,
+    };
+    paint(style, &report.verdict())
 }
 
 impl Watcher for Show {
@@ -286,18 +280,20 @@ impl Watcher for Show {
         let text = self.lines(finding);
         // Nobody may be left to read it; what is to be returned is the same.
         match &self.bar {
-            Some(bar) => bar.suspend(|| drop(print(&text))),
-            None => drop(print(&text)),
+            Some(bar) => bar.suspend(|| drop(print_painted(&text))),
+            None => drop(print_painted(&text)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use anstream::adapter::strip_str;
+
     use super::*;
 
     fn show() -> Show {
-        Show { json: false, colours: false, bar: None }
+        Show { json: false, bar: None }
     }
 
     #[test]
@@ -308,19 +304,12 @@ mod tests {
             .change("    proxy_http_version 1.1;");
 
         assert_eq!(
-            show().lines(&finding),
+            strip_str(&show().lines(&finding)).to_string(),
             "FAIL  upgrade           400 \"Bad\\u{1b} Request\"\n\
              \x20       expected        101\n\
              \x20       change          nginx:\n\
              \x20                           proxy_http_version 1.1;\n"
         );
-    }
-
-    #[test]
-    fn colours_are_for_terminals() {
-        assert_eq!(show().mark(State::Ok), "ok  ");
-        let coloured = Show { colours: true, ..show() };
-        assert_eq!(coloured.mark(State::Failed), "\u{1b}[1;31mFAIL\u{1b}[0m");
     }
 
     #[test]

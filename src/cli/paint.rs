@@ -17,6 +17,9 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What the eye should meet first.
 pub(super) const STRONG: Style = Style::new().bold();
 
+/// What may be passed over.
+pub(super) const FAINT: Style = Style::new().dimmed();
+
 /// `text` in `style`.
 pub(super) fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")

@@ -145,7 +145,7 @@ fn colours_are_for_terminals_that_want_them() {
         assert!(coloured.contains('\u{1b}'), "{line}: {coloured}");
         assert!(!plain.contains('\u{1b}'), "{line}: {plain}");
     }
-    for arguments in [&["--help"][..], &["check"], &["stauts"]] {
+    for arguments in [&["--help"][..], &["check"], &["stauts"], &["doctor", "--quick"]] {
         let mut command = command();
         command.args(arguments).env("WORKER_SECRET", SECRET);
         let piped = command.output().unwrap();
