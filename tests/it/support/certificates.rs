@@ -54,22 +54,7 @@ impl Authority {
 
     /// Certificate and key for `name`, in one text, good from `from` to `until`.
     pub fn certificate(&self, name: &str, from: &str, until: &str) -> String {
-        self.openssl(&[
-            "req",
-            "-nodes",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-subj",
-            &format!("/CN={name}"),
-            "-addext",
-            &format!("subjectAltName=DNS:{name}"),
-            "-keyout",
-            "key.pem",
-            "-out",
-            "request.pem",
-        ]);
+        self.request(name, &["-out", "request.pem"]);
         self.openssl(&[
             "ca",
             "-batch",
@@ -89,32 +74,24 @@ impl Authority {
             "-enddate",
             until,
         ]);
-        ["certificate.pem", "key.pem"]
-            .map(|name| fs::read_to_string(self.path(name)).unwrap())
-            .concat()
+        self.certificate_and_key()
     }
 
     /// A certificate for `name` that vouches for itself, and its key.
     pub fn self_signed(&self, name: &str) -> String {
-        self.openssl(&[
-            "req",
-            "-x509",
-            "-nodes",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-subj",
-            &format!("/CN={name}"),
-            "-addext",
-            &format!("subjectAltName=DNS:{name}"),
-            "-days",
-            "30",
-            "-keyout",
-            "key.pem",
-            "-out",
-            "certificate.pem",
-        ]);
+        self.request(name, &["-x509", "-days", "30", "-out", "certificate.pem"]);
+        self.certificate_and_key()
+    }
+
+    /// Makes a key, and asks for a certificate for `name` by it; `more` says what comes of that.
+    fn request(&self, name: &str, more: &[&str]) {
+        let (subject, names) = (format!("/CN={name}"), format!("subjectAltName=DNS:{name}"));
+        let key = ["req", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+        let whose = ["-subj", &subject, "-addext", &names, "-keyout", "key.pem"];
+        self.openssl(&[&key[..], &whose[..], more].concat());
+    }
+
+    fn certificate_and_key(&self) -> String {
         ["certificate.pem", "key.pem"]
             .map(|name| fs::read_to_string(self.path(name)).unwrap())
             .concat()
